@@ -1,0 +1,136 @@
+"""A contract as the rest of the library sees it: read-only, every promise and grant in one place (hop 3)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from lienthong import names
+
+Classification = Literal["public", "internal", "personal", "sensitive"]
+CLASSIFICATIONS: tuple[Classification, ...] = ("public", "internal", "personal", "sensitive")
+"""From the least to the most protected; an event's classification is the highest of its fields'."""
+
+LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp", "object", "array"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One value of a code list, with its Vietnamese label."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `options` are ODCS logicalTypeOptions as written (minLength, maximum, pattern, minItems …)."""
+
+    name: str
+    label: str
+    description: str
+    logical_type: LogicalType
+    required: bool
+    classification: Classification
+    options: Mapping[str, Any] = field(default_factory=dict)
+    codes: tuple[Code, ...] = ()
+    examples: tuple[Any, ...] = ()
+    key_position: int | None = None
+    reference: str | None = None
+    """Topic that owns the code this field holds (from the ODCS foreignKey relationship), e.g. `science.unit.v1`."""
+    reference_field: str | None = None
+    fields: tuple["Field", ...] = ()
+    """Of an object: its fields."""
+    items: "Field | None" = None
+    """Of an array: its element (its `name` is not used)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A cross-field rule: a CEL expression over `data` and `event` that is true for a sound event."""
+
+    name: str
+    expression: str
+    description: str
+    severity: Literal["error", "warning"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A line that lets a department read: who, on what ground, for what, which top-level fields, until when."""
+
+    department: str
+    purpose: str
+    legal_basis: str
+    fields: tuple[str, ...]
+    until: date
+
+    @property
+    def group(self) -> str:
+        """The one consumer group this grant opens: `<department>.<purpose>`."""
+        return names.group(self.department, self.purpose)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One shared dataset, as its owner signed it."""
+
+    path: Path
+    topic: names.Topic
+    status: Literal["proposed", "draft", "active", "deprecated", "retired"]
+    title: str
+    purpose: str
+    owner: str
+    contact: str
+    is_state: bool
+    """A compacted topic, the newest record a key wins and a tombstone removes it."""
+    fields: tuple[Field, ...]
+    rules: tuple[Rule, ...]
+    grants: tuple[Grant, ...]
+    partitions: int
+    retention_seconds: int
+    latency_seconds: float
+    frequency_seconds: float
+    max_bytes: int
+    """Greatest size of an event's data, bytes of JSON."""
+    valid_examples: tuple[Mapping[str, Any], ...] = ()
+    invalid_examples: tuple["InvalidExample", ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the top-level fields that make the record key, in order."""
+        keyed = [f for f in self.fields if f.key_position is not None]
+        return tuple(f.name for f in sorted(keyed, key=lambda f: f.key_position or 0))
+
+    @property
+    def classification(self) -> Classification:
+        """The highest classification of any field."""
+        return max((f.classification for _, f in self.iter_fields()), key=CLASSIFICATIONS.index, default="public")
+
+    def iter_fields(self) -> Iterator[tuple[str, Field]]:
+        """Walk every field, nested ones included, as (`mother/personal_number`, field)."""
+        yield from _walk("", self.fields)
+
+    def grants_of(self, department: str) -> tuple[Grant, ...]:
+        """List what a department may do with this dataset."""
+        return tuple(grant for grant in self.grants if grant.department == department)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidExample:
+    """Data that the gate must refuse, and the paths it must name."""
+
+    data: Mapping[str, Any]
+    paths: tuple[str, ...]
+    description: str = ""
+
+
+def _walk(prefix: str, fields: tuple[Field, ...]) -> Iterator[tuple[str, Field]]:
+    for item in fields:
+        path = f"{prefix}{item.name}"
+        yield path, item
+        yield from _walk(f"{path}/", item.fields)
+        if item.items is not None:
+            yield from _walk(f"{path}/*/", item.items.fields)

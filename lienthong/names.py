@@ -1,0 +1,78 @@
+"""Names are functions, not tables: every name on the bus is computed here (all hops)."""
+
+import re
+from typing import Final, NamedTuple
+
+NAMESPACE: Final = "vn.gov.hanoi"
+"""Reverse domain of the city: the prefix of every CloudEvents type and source."""
+
+DEPARTMENT: Final = re.compile(r"[a-z]+")
+EVENT: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
+PURPOSE: Final = EVENT
+TOPIC: Final = re.compile(r"([a-z]+)\.([a-z]+(?:-[a-z]+)*)\.v([1-9][0-9]{0,3})")
+
+
+class Topic(NamedTuple):
+    """A topic's name, taken apart; it is the contract's id too."""
+
+    department: str
+    event: str
+    major: int
+
+    def __str__(self) -> str:
+        return f"{self.department}.{self.event}.v{self.major}"
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents type, the same for every major: `vn.gov.hanoi.health.birth-notified`."""
+        return event_type(self.department, self.event)
+
+
+def find_topic(name: str) -> Topic | None:
+    """Take a topic's name apart; None where it is not `<department>.<event>.v<major>`."""
+    match = TOPIC.fullmatch(name)
+    return Topic(match[1], match[2], int(match[3])) if match else None
+
+
+def event_type(department: str, event: str) -> str:
+    """Name the CloudEvents type of a department's event."""
+    return f"{NAMESPACE}.{department}.{event}"
+
+
+def source(department: str) -> str:
+    """Name the CloudEvents source of a department: a URI reference, `/vn.gov.hanoi/health`."""
+    return f"/{NAMESPACE}/{department}"
+
+
+def schema_uri(department: str, event: str, version: str) -> str:
+    """Name a schema version as `ce_dataschema` and the frozen schema's `$id` do."""
+    return f"urn:{NAMESPACE}:{department}:{event}:{version}"
+
+
+def find_schema_version(uri: str) -> tuple[str, str, str] | None:
+    """Read department, event and version out of a `ce_dataschema`; None where it is not ours."""
+    parts = uri.split(":")
+    if len(parts) != 5 or parts[:2] != ["urn", NAMESPACE]:  # noqa: PLR2004
+        return None
+    return parts[2], parts[3], parts[4]
+
+
+def group(department: str, purpose: str) -> str:
+    """Name the consumer group that serves one granted purpose."""
+    return f"{department}.{purpose}"
+
+
+def dead_letter_topic(group: str) -> str:
+    """Name the topic where a consumer group sets aside what it cannot handle."""
+    return f"{group}.dlt"
+
+
+def refusals_topic(department: str) -> str:
+    """Name the topic that tells what the gate refused, without a data value."""
+    return f"{department}.refusals"
+
+
+def class_name(event: str, major: int = 1) -> str:
+    """Name the typed class of an event: `BirthNotified`, from the second major on `BirthNotifiedV2`."""
+    words = "".join(word.capitalize() for word in re.split(r"[-_]", event))
+    return words if major == 1 else f"{words}V{major}"
