@@ -8,6 +8,8 @@
     │   └── NotValid          … because the event has problems (all of them are listed)
     ├── Undelivered           the broker did not confirm (retriable): the outcome is unknown
     ├── Unreadable            a record is not an event we know
+    │   └── UnknownVersion    … yet: its schema version was frozen after ours (retriable)
+    ├── NotStrict             bytes are not JSON that every reader understands alike
     └── NotHandled            a handler cannot use an event, for a reason in the domain's words
         └── NotYet            … but may later (retriable)
 
@@ -143,6 +145,28 @@ class Unreadable(LienThongError):
     def what(self) -> str:
         where = f"{self.fields.get('topic')}[{self.fields.get('partition')}]@{self.fields.get('offset')}"
         return f"The record {where} is not an event we can read: {self.fields.get('reason') or listed(self.problems)}."
+
+
+class UnknownVersion(Unreadable):
+    """The record names a schema version that this process does not hold. Fields: as Unreadable's."""
+
+    code = "unknown-version"
+    retriable = True
+    remedy = "Bring the schemas folder up to date and restart; the record is tried again until then."
+
+
+class NotStrict(LienThongError):
+    """Fields: `problems`."""
+
+    code = "not-strict"
+    remedy = "Write plain UTF-8 JSON: no repeated names, no number beyond 64 bits, at most 32 levels."
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(self.fields.get("problems", ()))
+
+    def what(self) -> str:
+        return f"The bytes are not sound JSON: {listed(self.problems)}."
 
 
 class NotHandled(LienThongError):
