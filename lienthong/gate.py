@@ -1,0 +1,279 @@
+"""The gate: frozen schemas and rules say yes to an event, or no with every reason (hops 3 and 5)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from lienthong import names
+from lienthong.errors import ContractsNotSound, NotValid, Problem, Refused, UnknownVersion, Unreadable
+from lienthong.event import RawEvent, is_uuid
+from lienthong.shape import Circumstances, Shape, load_shape
+
+MOST_AHEAD: Final = timedelta(hours=1)
+"""An event may be dated this much after it was recorded: clocks differ, but not by more."""
+
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A code in an event's data that another department's state explains."""
+
+    path: str
+    topic: str
+    field: str
+    value: Any
+
+
+class Gate:
+    """Knows every frozen schema version; holds no connection, and is the same for writer and reader."""
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self._shapes: dict[str, dict[str, Shape]] = {}
+        for shape in sorted(shapes, key=lambda shape: _numbers(shape.version)):
+            self._shapes.setdefault(shape.topic, {})[shape.version] = shape
+        self._newest = {topic: list(versions.values())[-1] for topic, versions in self._shapes.items()}
+        self._read_by = {
+            (topic, shape.uri): shape for topic in self._shapes for shape in self._shapes[topic].values()
+        }
+
+    @classmethod
+    def load(cls, schemas_dir: Path) -> "Gate":
+        """Load every frozen schema, `<department>/<event>/<version>.json`.
+
+        Raises:
+            ContractsNotSound: when a file cannot be used, naming it.
+        """
+        if not schemas_dir.is_dir():
+            raise ContractsNotSound(
+                reason=f"{schemas_dir} is not a folder",
+                remedy="Run `lienthong release` in the city's repository.",
+            )
+        return cls([load_shape(path, schemas_dir) for path in sorted(schemas_dir.glob("*/*/*.json"))])
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every topic that has a frozen schema."""
+        return tuple(sorted(self._newest))
+
+    def topics_of(self, department: str) -> tuple[str, ...]:
+        """The topics a department owns."""
+        return tuple(topic for topic in self.topics if topic.split(".", 1)[0] == department)
+
+    def version(self, topic: str) -> str:
+        """The newest version, the one that is written."""
+        return self._get(topic).version
+
+    def dataschema(self, topic: str) -> str:
+        """The newest version as `ce_dataschema` names it."""
+        return self._get(topic).uri
+
+    def classification(self, topic: str) -> str:
+        """The highest classification of any field of the topic."""
+        return self._get(topic).classification
+
+    def is_state(self, topic: str) -> bool:
+        """Tell whether the newest record a key wins and a tombstone removes it."""
+        return self._get(topic).is_state
+
+    def references(self, topic: str) -> Mapping[str, tuple[str, str]]:
+        """The paths of codes that another topic explains, each with (topic, field)."""
+        return self._get(topic).references
+
+    def iter_references(self, topic: str, data: Any) -> Iterator[Reference]:
+        """Walk the codes in one event's data that belong to another topic, those inside arrays too."""
+        for path, (owner, field) in self._get(topic).references.items():
+            for place, value in _iter_at(data, path.split("/")[1:], ""):
+                yield Reference(place, owner, field, value)
+
+    def key_of(self, topic: str, data: Any) -> str:
+        """Compute the record key from an event's data: its key fields, joined with `|`."""
+        return self._get(topic).key_of(data)
+
+    def check_data(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        time: datetime,
+        recorded_at: datetime,
+        subject: str | None,
+        event_id: str,
+        version: str | None = None,
+    ) -> Any:
+        """Check an event's data alone, and give it read.
+
+        Raises:
+            NotValid: with all problems: JSON, text, schema, rules, size.
+            Refused: when the topic has no schema.
+        """
+        shape = self._get(topic) if version is None else self._shapes.get(topic, {}).get(version)
+        if shape is None:
+            raise Refused(
+                topic=topic,
+                event_id=event_id,
+                reason=f"schema version {version} is not among the frozen ones",
+            )
+        data, problems = shape.check(value, Circumstances(time, recorded_at, subject, event_id))
+        if problems:
+            self._refuse(topic, event_id, shape, problems)
+        return data
+
+    def admit(self, department: str, raw: RawEvent, topic: str) -> Any:
+        """Let a department's own event out, or refuse it; gives the data read, None for a tombstone.
+
+        Raises:
+            Refused: when the topic is not the department's to write.
+            NotValid: with all problems of envelope and data.
+        """
+        self._own(department, topic, raw.id)
+        shape = self._newest[topic]
+        problems = _address_problems(raw, department, topic)
+        if raw.dataschema != shape.uri:
+            problems.append(
+                Problem("dataschema", "envelope", f"expected {shape.uri}, the newest frozen version")
+            )
+        if not is_uuid(raw.id):
+            problems.append(Problem("id", "envelope", "expected a UUID in lower case"))
+        problems += _time_problems(raw)
+        data = _check_value(shape, raw, problems)
+        if problems:
+            self._refuse(topic, raw.id if is_uuid(raw.id) else None, shape, problems)
+        return data
+
+    def recheck(self, topic: str, raw: RawEvent) -> Any:
+        """Check a record that was read, written by whomever; gives the data read, None for a tombstone.
+
+        Raises:
+            UnknownVersion: when its schema version may have been frozen after ours; try again later.
+            Unreadable: with all problems of envelope and data.
+        """
+        parts = names.find_topic(topic)
+        versions = self._shapes.get(topic)
+        if parts is None or versions is None:
+            self._unreadable(raw, topic, [Problem("", "topic", f"no schema of {topic} is frozen here")])
+        problems = _address_problems(raw, parts.department, topic)
+        shape = self._read_by.get((topic, raw.dataschema))
+        if shape is None:
+            self._no_version(raw, topic, parts, problems)
+        data = _check_value(shape, raw, problems)
+        if problems:
+            self._unreadable(raw, topic, problems)
+        return data
+
+    def _get(self, topic: str) -> Shape:
+        try:
+            return self._newest[topic]
+        except KeyError:
+            raise Refused(topic=topic, reason=self._why_unknown(topic, "")) from None
+
+    def _own(self, department: str, topic: str, event_id: str) -> None:
+        if topic.partition(".")[0] == department and topic in self._newest:
+            return
+        owned = ", ".join(self.topics_of(department)) or "no topic"
+        raise Refused(
+            topic=topic,
+            event_id=event_id if is_uuid(event_id) else None,
+            reason=self._why_unknown(topic, department),
+            remedy=f"{department} owns {owned}: publish there, or write a contract and release it.",
+        )
+
+    def _why_unknown(self, topic: str, department: str) -> str:
+        parts = names.find_topic(topic)
+        if parts is None:
+            return "this is no topic's name; one is written <department>.<event>.v<major>"
+        if department and parts.department != department:
+            return f"the topic belongs to {parts.department}, and only it may publish there, not {department}"
+        majors = [known for known in self.topics if known.rpartition(".v")[0] == topic.rpartition(".v")[0]]
+        if majors and topic not in self._newest:
+            return f"major version {parts.major} does not exist; there is {', '.join(majors)}"
+        return "no contract defines this topic (no schema version of it is frozen)"
+
+    @staticmethod
+    def _refuse(topic: str, event_id: str | None, shape: Shape, problems: Sequence[Problem]) -> NoReturn:
+        raise NotValid(topic=topic, event_id=event_id, schema_version=shape.version, problems=tuple(problems))
+
+    def _no_version(self, raw: RawEvent, topic: str, parts: names.Topic, problems: list[Problem]) -> NoReturn:
+        known = ", ".join(self._shapes[topic])
+        named = names.find_schema_version(raw.dataschema)
+        of_this_topic = named is not None and named[:2] == (parts.department, parts.event)
+        if of_this_topic and not problems and _numbers(named[2] if named else "")[:1] == (parts.major,):
+            problem = Problem("dataschema", "version", f"names a version unknown here; known are {known}")
+            self._unreadable(raw, topic, [problem], UnknownVersion)
+        problems.append(Problem("dataschema", "version", f"names no version of {topic}; known are {known}"))
+        self._unreadable(raw, topic, problems)
+
+    @staticmethod
+    def _unreadable(
+        raw: RawEvent, topic: str, problems: Sequence[Problem], error: type[Unreadable] = Unreadable
+    ) -> NoReturn:
+        position = raw.position
+        raise error(
+            topic=topic,
+            partition=position.partition if position else None,
+            offset=position.offset if position else None,
+            event_id=raw.id if is_uuid(raw.id) else None,
+            problems=tuple(problems),
+        )
+
+
+def _address_problems(raw: RawEvent, department: str, topic: str) -> list[Problem]:
+    """Say where source and type do not belong to the topic; the department's name comes from the topic."""
+    problems = []
+    source = names.source(department)
+    if raw.source != source:
+        problems.append(Problem("source", "owner", f"expected {source}, the owner of {topic}"))
+    parts = names.find_topic(topic)
+    if parts is None or raw.type != parts.type:
+        expected = parts.type if parts else "a type of this topic"
+        problems.append(Problem("type", "owner", f"expected {expected}, the type of {topic}"))
+    return problems
+
+
+def _time_problems(raw: RawEvent) -> list[Problem]:
+    problems = [
+        Problem(name, "envelope", "expected an instant with an offset")
+        for name, moment in (("time", raw.time), ("recordedtime", raw.recorded_at))
+        if moment.utcoffset() is None
+    ]
+    if problems:
+        return problems
+    if raw.time > raw.recorded_at + MOST_AHEAD:
+        problems.append(Problem("time", "misdated", "more than an hour after the event was recorded"))
+    if raw.time < EARLIEST:
+        problems.append(Problem("time", "misdated", f"before {EARLIEST.year}"))
+    return problems
+
+
+def _check_value(shape: Shape, raw: RawEvent, problems: list[Problem]) -> Any:
+    """Check data, or the right to have none, and that the key is the one its data asks for."""
+    if raw.value is None:
+        if not shape.is_state:
+            problems.append(Problem("", "tombstone", "there is no data, and only a state may be retracted"))
+        if not raw.key:
+            problems.append(Problem("partitionkey", "key", "a tombstone needs the key that it removes"))
+        return None
+    data, found = shape.check(raw.value, Circumstances(raw.time, raw.recorded_at, raw.subject, raw.id))
+    if found:
+        problems.extend(found)
+    elif raw.key != shape.key_of(data):
+        joined = "|".join(shape.key)
+        problems.append(Problem("partitionkey", "key", f"expected the key made from {joined}"))
+    return data
+
+
+def _iter_at(data: Any, steps: Sequence[str], path: str) -> Iterator[tuple[str, Any]]:
+    if not steps:
+        if data is not None:
+            yield path, data
+    elif steps[0] == "*":
+        for position, child in enumerate(data if isinstance(data, list) else ()):
+            yield from _iter_at(child, steps[1:], f"{path}/{position}")
+    elif isinstance(data, dict) and steps[0] in data:
+        yield from _iter_at(data[steps[0]], steps[1:], f"{path}/{steps[0]}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())

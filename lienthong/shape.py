@@ -1,0 +1,166 @@
+"""One frozen schema version, made ready to check data quickly (hop 3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import jsonschema_rs
+
+from lienthong import strict_json
+from lienthong.errors import ContractsNotSound, NotStrict, Problem
+from lienthong.moments import Plan, find_moments, moment_problems
+from lienthong.names import find_schema_version
+from lienthong.rules import Rule, compile_rules
+from lienthong.sentences import problem_of
+
+MOST_BYTES: Final = 262_144
+"""No contract may allow more data in one event."""
+
+
+class Circumstances(NamedTuple):
+    """What rules may know of the event around the data: `event` in an expression."""
+
+    time: datetime
+    recorded_at: datetime
+    subject: str | None
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A schema version and all that is derived from it at load."""
+
+    topic: str
+    version: str
+    uri: str
+    key: tuple[str, ...]
+    is_state: bool
+    max_bytes: int
+    classification: str
+    references: Mapping[str, tuple[str, str]]
+    rules: tuple[Rule, ...]
+    moments: Plan
+    validator: Any = field(repr=False)
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any]) -> "Shape":
+        """Make a frozen schema ready. No address is ever fetched, and patterns take linear time only.
+
+        Raises:
+            ContractsNotSound: when the schema is not one that `lienthong release` writes.
+        """
+        uri = str(schema.get("$id", ""))
+        named = find_schema_version(uri)
+        if named is None:
+            raise ContractsNotSound(
+                reason=f"the schema's $id {uri!r} names no version of an event", remedy=_REMEDY
+            )
+        try:
+            validator = jsonschema_rs.Draft202012Validator(
+                dict(schema),
+                validate_formats=True,
+                ignore_unknown_formats=False,
+                pattern_options=jsonschema_rs.RegexOptions(),
+                retriever=_refuse_address,
+            )
+            return cls(
+                topic=schema["x-topic"],
+                version=named[2],
+                uri=uri,
+                key=tuple(schema["x-key"]),
+                is_state=bool(schema.get("x-state", False)),
+                max_bytes=min(int(schema.get("x-max-bytes", MOST_BYTES)), MOST_BYTES),
+                classification=schema["x-classification"],
+                references={
+                    path: (to["topic"], to["field"]) for path, to in schema.get("x-references", {}).items()
+                },
+                rules=compile_rules(schema.get("x-rules", ()), schema),
+                moments=find_moments(schema),
+                validator=validator,
+            )
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as flaw:
+            raise ContractsNotSound(
+                reason=f"the schema {uri} cannot be used: {flaw}", remedy=_REMEDY
+            ) from flaw
+        except (KeyError, TypeError) as flaw:
+            raise ContractsNotSound(
+                reason=f"the schema {uri} lacks or misspells {flaw}", remedy=_REMEDY
+            ) from flaw
+
+    def check(self, value: bytes, event: Circumstances) -> tuple[Any, list[Problem]]:
+        """Read and check data: size, strict JSON, text, schema, real dates, rules; every problem at once."""
+        if len(value) > self.max_bytes:
+            message = f"{len(value)} bytes, the contract allows {self.max_bytes}"
+            return None, [Problem("", "size", message)]
+        data, problems = strict_json.read(value)
+        if data is None and problems:
+            return None, problems
+        problems += strict_json.text_problems(value, data)
+        if not problems and self.validator.is_valid(data):
+            problems = moment_problems(data, self.moments)
+            if not problems:
+                for rule in self.rules:
+                    if (problem := rule.check(data, event)) is not None:
+                        problems.append(problem)
+            return data, problems
+        return data, self._all_problems(data, problems, event)
+
+    def _all_problems(self, data: Any, problems: list[Problem], event: Circumstances) -> list[Problem]:
+        """Add what the schema says, one problem a place; rules count only where the schema is content."""
+        told = {problem.path for problem in problems}
+        for flaw in self.validator.iter_errors(data):
+            problem = problem_of(flaw)
+            if problem.path not in told or problem.rule == "required":
+                problems.append(problem)
+            if len(problems) >= strict_json.MOST_PROBLEMS:
+                break
+        told = {problem.path for problem in problems}
+        problems += [problem for problem in moment_problems(data, self.moments) if problem.path not in told]
+        # A rule over unsound data often cannot be evaluated; only where it says a clear no is it told.
+        problems += [
+            rule.problem for rule in self.rules if rule.denies(data, event) and rule.path not in told
+        ]
+        return problems
+
+    def key_of(self, data: Mapping[str, Any]) -> str:
+        """Join the key fields' values with `|`."""
+        if len(self.key) == 1:
+            return _key_text(data[self.key[0]])
+        return "|".join(_key_text(data[name]) for name in self.key)
+
+
+_REMEDY: Final = "Frozen schemas are written by `lienthong release` only: restore the file from the history."
+
+
+def load_shape(path: Path, schemas_dir: Path) -> Shape:
+    """Load one frozen schema file; its place must agree with what it says."""
+    try:
+        schema = strict_json.loads(path.read_bytes())
+    except (OSError, NotStrict) as flaw:
+        raise ContractsNotSound(reason=f"{path} cannot be read: {flaw}", remedy=_REMEDY) from flaw
+    if not isinstance(schema, dict):
+        raise ContractsNotSound(reason=f"{path} is not a JSON object", remedy=_REMEDY)
+    shape = Shape.of(schema)
+    department, event = path.relative_to(schemas_dir).parts[:2]
+    major = shape.version.split(".", 1)[0]
+    named = find_schema_version(shape.uri)
+    if named != (department, event, path.stem) or shape.topic != f"{department}.{event}.v{major}":
+        raise ContractsNotSound(
+            reason=f"{path} says that it is version {shape.version} of {shape.topic}", remedy=_REMEDY
+        )
+    return shape
+
+
+def _refuse_address(uri: str) -> Any:
+    raise ValueError(f"the schema refers to {uri}; nothing outside the file is read")
+
+
+def _key_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # 7.0 and 7 are the same JSON number and must not take two partitions.
+    return str(int(value)) if value == int(value) else str(value)
