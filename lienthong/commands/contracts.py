@@ -1,0 +1,102 @@
+"""`lienthong contracts …` and `lienthong release`: judge what people wrote, freeze what is sound."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lienthong.contracts import load_contracts
+from lienthong.contracts.load import Contracts
+from lienthong.contracts.release import release as release_all
+from lienthong.settings import find_root
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+contracts_app = typer.Typer(no_args_is_help=True, help="Judge and list the contracts.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(contracts_app, name="contracts")
+    app.command("release")(release)
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+@contracts_app.command("list")
+def list_contracts(as_json: AsJson = False) -> None:
+    """List every dataset: who owns it, who may read it, until when.
+
+    Example: lienthong contracts list
+    """
+    contracts = load_contracts(find_root())
+    rows = _rows(contracts)
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("topic", "kind", "owner", "status", "classification", "read by")
+    for row in rows:
+        readers = "\n".join(f"{g['group']} until {g['until']}" for g in row["grants"])
+        table.add_row(row["topic"], row["kind"], row["owner"], row["status"], row["classification"], readers)
+    Console().print(table)
+
+
+def _rows(contracts: Contracts) -> list[dict[str, Any]]:
+    return [
+        {
+            "topic": topic,
+            "title": contract.title,
+            "kind": "state" if contract.is_state else "event",
+            "owner": contract.owner,
+            "contact": contract.contact,
+            "status": contract.status,
+            "classification": contract.classification,
+            "key": list(contract.key),
+            "grants": [
+                {
+                    "group": grant.group,
+                    "legal_basis": grant.legal_basis,
+                    "fields": list(grant.fields),
+                    "until": grant.until.isoformat(),
+                }
+                for grant in contract.grants
+            ],
+        }
+        for topic, contract in contracts.contracts.items()
+    ]
+
+
+def release(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 if anything would change.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Freeze each new contract as a JSON Schema and write every room's events.py.
+
+    Example: lienthong release --check
+    """
+    released = release_all(find_root(), write=not check)
+    written = [path.as_posix() for path in (*released.schemas, *released.modules)]
+    if as_json:
+        _print_json({"written": [] if check else written, "due": written if check else []})
+    else:
+        _tell(written, released.unchanged, check=check)
+    if check and written:
+        raise typer.Exit(1)
+
+
+def _tell(written: list[str], unchanged: int, *, check: bool) -> None:
+    for path in written:
+        typer.echo(f"{'would write' if check else 'wrote'} {Path(path).as_posix()}")
+    if not written:
+        typer.echo(
+            f"Nothing to do: {unchanged} contracts are frozen and every room's events.py is up to date."
+        )
+    elif check:
+        typer.echo("Run `lienthong release` and commit what it writes.")

@@ -1,0 +1,119 @@
+"""Freeze what contracts say as schemas, and write each room's typed classes (hop 3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lienthong.contracts import compatibility
+from lienthong.contracts.contract import Contract
+from lienthong.contracts.document import Finding
+from lienthong.contracts.frozen import (
+    SCHEMAS,
+    Frozen,
+    newest,
+    place,
+    read_frozen,
+    replace_file,
+    write_frozen,
+)
+from lienthong.contracts.load import LIVE, Contracts, load_contracts, not_sound
+from lienthong.contracts.schema import json_schema, schema_bytes
+from lienthong.contracts.typed import events_module
+
+SERVICES: Final = "services"
+EVENTS: Final = "events.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release wrote, or would write; paths are relative to the root folder."""
+
+    schemas: tuple[Path, ...]
+    modules: tuple[Path, ...]
+    unchanged: int
+
+    @property
+    def nothing(self) -> bool:
+        """True where all was frozen and written before."""
+        return not self.schemas and not self.modules
+
+
+def release(root: Path, *, write: bool = True) -> Released:
+    """Freeze every contract not frozen yet and write the rooms' classes; all or nothing.
+
+    Raise ContractsNotSound where contracts or frozen files are not sound, or a frozen contract's shape changed.
+    """
+    contracts = load_contracts(root)
+    frozen, index, findings = read_frozen(root)
+    findings += changed_shapes(contracts, frozen)
+    if findings:
+        raise not_sound(findings)
+    added = {
+        place(contract.topic, version): schema_bytes(json_schema(contract, version))
+        for contract, version in _unfrozen(contracts, frozen)
+    }
+    modules = _modules(contracts, _versions(contracts, frozen))
+    if write:
+        schemas = [path.relative_to(root) for path in write_frozen(root, added, index)]
+        changed = [path for path, source in modules.items() if replace_file(root / path, source)]
+    else:
+        schemas = [Path(SCHEMAS) / where for where in sorted(added)]
+        changed = [path for path, source in modules.items() if _differs(root / path, source)]
+    return Released(tuple(schemas), tuple(changed), len(_live(contracts)) - len(added))
+
+
+def changed_shapes(contracts: Contracts, frozen: list[Frozen]) -> list[Finding]:
+    """Find each contract whose shape is no longer the frozen one."""
+    findings = []
+    for contract in _live(contracts):
+        last = newest(frozen, contract.topic)
+        if last is None:
+            continue
+        differences = compatibility.changes(last.schema, json_schema(contract, last.version))
+        if compatibility.next_version(last.version, differences) is None:
+            findings.append(_changed(contract, last, differences, contracts.root))
+    return findings
+
+
+def _changed(
+    contract: Contract, last: Frozen, differences: list[compatibility.Change], root: Path
+) -> Finding:
+    readers = ", ".join(sorted({grant.department for grant in contract.grants})) or "nobody yet"
+    listed = "; ".join(map(str, differences))
+    return Finding(
+        contract.path.relative_to(root),
+        1,
+        "shape-changed",
+        f"no longer has the shape frozen as {last.version}, which is read by {readers}: {listed}.",
+        "Take the change back, or describe the new shape as a new major in a file of its own.",
+    )
+
+
+def _live(contracts: Contracts) -> list[Contract]:
+    return [contract for contract in contracts.contracts.values() if contract.status in LIVE]
+
+
+def _unfrozen(contracts: Contracts, frozen: list[Frozen]) -> list[tuple[Contract, str]]:
+    return [(c, f"{c.topic.major}.0.0") for c in _live(contracts) if newest(frozen, c.topic) is None]
+
+
+def _versions(contracts: Contracts, frozen: list[Frozen]) -> dict[str, str]:
+    versions = {str(contract.topic): version for contract, version in _unfrozen(contracts, frozen)}
+    for contract in _live(contracts):
+        last = newest(frozen, contract.topic)
+        if last is not None:
+            versions[str(contract.topic)] = last.version
+    return versions
+
+
+def _modules(contracts: Contracts, versions: Mapping[str, str]) -> dict[Path, bytes]:
+    """Write the source for every department that has a room."""
+    rooms = [name for name in contracts.departments if (contracts.root / SERVICES / name).is_dir()]
+    return {
+        Path(SERVICES) / name / EVENTS: events_module(contracts, versions, name).encode() for name in rooms
+    }
+
+
+def _differs(path: Path, raw: bytes) -> bool:
+    return not path.exists() or path.read_bytes() != raw
