@@ -39,7 +39,7 @@ def _with_error(_: Any, __: str, fields: structlog.typing.EventDict) -> structlo
     """Name an error by its class and place only: its text may repeat data that a driver or library quotes."""
     error = fields.pop("error", None)
     if isinstance(error, BaseException):
-        fields |= describe(error)
+        fields.update(describe(error))
     elif error is not None:
         fields["error"] = error
     return fields

@@ -17,24 +17,41 @@ EVENTS_ACKNOWLEDGED: Final = Counter(
     "lienthong_events_acknowledged_total", "Events the broker confirmed.", ["topic"], registry=REGISTRY
 )
 EVENTS_UNDELIVERED: Final = Counter(
-    "lienthong_events_undelivered_total", "Sends without confirmation; tried again.", ["topic"], registry=REGISTRY
+    "lienthong_events_undelivered_total",
+    "Sends without confirmation; tried again.",
+    ["topic"],
+    registry=REGISTRY,
 )
 EVENTS_HANDLED: Final = Counter(
-    "lienthong_events_handled_total", "Events whose effect was committed.", ["topic", "group"], registry=REGISTRY
+    "lienthong_events_handled_total",
+    "Events whose effect was committed.",
+    ["topic", "group"],
+    registry=REGISTRY,
 )
 EVENTS_REPEATED: Final = Counter(
-    "lienthong_events_repeated_total", "Deliveries the inbox had already seen.", ["topic", "group"], registry=REGISTRY
+    "lienthong_events_repeated_total",
+    "Deliveries the inbox had already seen.",
+    ["topic", "group"],
+    registry=REGISTRY,
 )
 EVENTS_RETRIED: Final = Counter(
-    "lienthong_events_retried_total", "Failed tries of a retriable kind.", ["topic", "group"], registry=REGISTRY
+    "lienthong_events_retried_total",
+    "Failed tries of a retriable kind.",
+    ["topic", "group"],
+    registry=REGISTRY,
 )
 EVENTS_SET_ASIDE: Final = Counter(
-    "lienthong_events_set_aside_total", "Dead letters, by the reason's code.", ["topic", "group", "code"],
+    "lienthong_events_set_aside_total",
+    "Dead letters, by the reason's code.",
+    ["topic", "group", "code"],
     registry=REGISTRY,
 )
 EVENT_HANDLED_SECONDS: Final = Histogram(
-    "lienthong_event_handled_seconds", "Time from fact recorded to fact handled.", ["topic", "group"],
-    buckets=SECONDS, registry=REGISTRY,
+    "lienthong_event_handled_seconds",
+    "Time from fact recorded to fact handled.",
+    ["topic", "group"],
+    buckets=SECONDS,
+    registry=REGISTRY,
 )
 OUTBOX_RECORDS: Final = Gauge("lienthong_outbox_records", "Rows waiting in the outbox.", registry=REGISTRY)
 OUTBOX_AGE_SECONDS: Final = Gauge("lienthong_outbox_age_seconds", "Age of its oldest row.", registry=REGISTRY)

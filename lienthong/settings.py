@@ -20,9 +20,13 @@ OUTSIDE: Final = frozenset({"LIENTHONG_ROOT", "LIENTHONG_DATA"})
 class Settings(BaseSettings):
     """One service's settings. Identity and secrets have no default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
-    bootstrap_servers: Annotated[str, Field(description="Kafka brokers to start from, host:port, comma between.")]
+    bootstrap_servers: Annotated[
+        str, Field(description="Kafka brokers to start from, host:port, comma between.")
+    ]
     username: Annotated[str, Field(description="The department's SCRAM user: its name.")]
     password: Annotated[SecretStr | None, Field(description="Its password; better a file.")] = None
     password_file: Annotated[Path | None, Field(description="File that holds the password.")] = None
@@ -31,33 +35,47 @@ class Settings(BaseSettings):
         Field(description="SASL_PLAINTEXT is accepted for loopback brokers only."),
     ] = "SASL_SSL"
     ca_file: Annotated[Path | None, Field(description="Certificate authority of the brokers, PEM.")] = None
-    database_url: Annotated[SecretStr, Field(description="postgresql://user@host:port/database of the department.")]
+    database_url: Annotated[
+        SecretStr, Field(description="postgresql://user@host:port/database of the department.")
+    ]
     database_password_file: Annotated[
         Path | None, Field(description="File that holds the database password, where the URL has none.")
     ] = None
     database_connections: Annotated[int, Field(ge=2, le=100, description="Greatest size of the pool.")] = 8
-    instance: Annotated[str, Field(description="Name of this process among its equals, for logs and client.id.")] = (
-        f"{socket.gethostname()}-{os.getpid()}"
-    )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")] = (
-        "info"
-    )
+    instance: Annotated[
+        str, Field(description="Name of this process among its equals, for logs and client.id.")
+    ] = f"{socket.gethostname()}-{os.getpid()}"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
+    ] = "info"
     batch_records: Annotated[
         int, Field(ge=1, le=5_000, description="Records of one partition handled in one transaction.")
     ] = 200
     parked_records: Annotated[
-        int, Field(ge=1, le=100_000, description="Records waiting behind a retry before their partition waits too.")
+        int,
+        Field(
+            ge=1, le=100_000, description="Records waiting behind a retry before their partition waits too."
+        ),
     ] = 1_000
-    attempts: Annotated[int, Field(ge=1, le=100, description="Tries of a retriable failure before it is set aside.")] = 6
-    back_off_seconds: Annotated[float, Field(gt=0, le=600, description="Wait before the second try; then doubled.")] = 0.2
-    back_off_most_seconds: Annotated[float, Field(gt=0, le=3_600, description="Longest wait between tries.")] = 30.0
-    handler_seconds: Annotated[float, Field(gt=0, le=3_600, description="A handler that takes longer is stopped.")] = 30.0
+    attempts: Annotated[
+        int, Field(ge=1, le=100, description="Tries of a retriable failure before it is set aside.")
+    ] = 6
+    back_off_seconds: Annotated[
+        float, Field(gt=0, le=600, description="Wait before the second try; then doubled.")
+    ] = 0.2
+    back_off_most_seconds: Annotated[
+        float, Field(gt=0, le=3_600, description="Longest wait between tries.")
+    ] = 30.0
+    handler_seconds: Annotated[
+        float, Field(gt=0, le=3_600, description="A handler that takes longer is stopped.")
+    ] = 30.0
     relay_records: Annotated[int, Field(ge=1, le=10_000, description="Outbox rows sent in one go.")] = 1_000
     idle_seconds: Annotated[
         float, Field(gt=0, le=60, description="Wait between looks at an empty outbox or intake.")
     ] = 0.1
     delivery_seconds: Annotated[
-        float, Field(gt=0, le=3_600, description="No acknowledgement for so long: the outcome is unknown, kept.")
+        float,
+        Field(gt=0, le=3_600, description="No acknowledgement for so long: the outcome is unknown, kept."),
     ] = 300.0
     session_seconds: Annotated[
         float, Field(ge=6, le=300, description="A reader silent for so long loses its partitions.")
@@ -71,7 +89,9 @@ class Settings(BaseSettings):
         if self.security_protocol == "SASL_PLAINTEXT":
             far = [s for s in self.bootstrap_servers.split(",") if not _is_loopback(s)]
             if far:
-                raise ValueError(f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL")
+                raise ValueError(
+                    f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL"
+                )
         return self
 
     def read_password(self) -> str:

@@ -1,0 +1,228 @@
+"""Read the topics of one consumer group and commit what is behind us, never what is before us (hops 5, 6)."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import errors as kafka_errors
+
+from lienthong import metrics
+from lienthong.database import Pool
+from lienthong.dead_letters import Record
+from lienthong.gate import Gate
+from lienthong.lane import Lane, Reading
+from lienthong.logs import get_log
+from lienthong.producer import connection_arguments
+from lienthong.settings import Settings
+
+COMMIT_SECONDS: Final = 0.2
+"""Offsets are committed at most so often; what is handled in between is known to the inbox."""
+
+SILENT_SECONDS: Final = 60.0
+"""A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
+
+NOT_GRANTED: Final = (
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.GroupAuthorizationFailedError,
+)
+
+
+class SilentReader(Exception):
+    """There is lag, and nothing arrives."""
+
+
+class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One consumer group of a department, in this process."""
+
+    def __init__(self, group: str, readings: Mapping[str, Reading], gate: Gate, settings: Settings) -> None:
+        self.group = group
+        self.state = "starting"
+        self._readings = readings
+        self._gate = gate
+        self._settings = settings
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+        # Held while records are being handled, so that a partition is given away between two passes only.
+        self._turn = asyncio.Lock()
+        self._caught_up: set[str] = set()
+        self._log = get_log(group=group)
+
+    async def run(self, pool: Pool, stopping: asyncio.Event) -> None:
+        """Read until told to stop; a reader that breaks is started afresh."""
+        wait = self._settings.back_off_seconds
+        while not stopping.is_set():
+            try:
+                await self._session(pool, stopping)
+                wait = self._settings.back_off_seconds
+            except NOT_GRANTED as error:
+                self.state = f"not granted: {_names(error)}"
+                self._log.error(
+                    "reading_not_granted",
+                    topics=sorted(self._readings),
+                    remedy="Ask the owner for a grant, then `lienthong apply`.",
+                )
+                wait = 5.0
+            except (kafka_errors.KafkaError, SilentReader, OSError, TimeoutError) as error:
+                self.state = f"interrupted: {type(error).__name__}"
+                self._log.warning("reader_interrupted", error=error, wait_seconds=wait)
+            except Exception as error:  # a defect of ours: say so, keep the records, begin afresh
+                self.state = f"interrupted: {type(error).__name__}"
+                self._log.error("reader_failed", error=error, wait_seconds=wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), wait)
+            wait = min(wait * 2, 5.0)
+
+    def has_caught_up(self, topic: str) -> bool:
+        """Whether everything that stood in the topic when we began has been dealt with once."""
+        return topic in self._caught_up
+
+    async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
+        consumer = AIOKafkaConsumer(
+            **connection_arguments(self._settings),
+            client_id=f"{self.group}.{self._settings.instance}",
+            group_id=self.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=int(self._settings.session_seconds * 1_000),
+            heartbeat_interval_ms=int(self._settings.session_seconds * 200),
+            max_poll_interval_ms=300_000,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=1_048_576,
+            fetch_max_bytes=8_388_608,
+            check_crcs=True,
+        )
+        self._consumer = consumer
+        consumer.subscribe(list(self._readings), listener=self)
+        try:
+            await consumer.start()
+            self.state = "ok"
+            await self._read(consumer, pool, stopping)
+        finally:
+            self._consumer = None
+            with contextlib.suppress(kafka_errors.KafkaError):
+                await asyncio.wait_for(consumer.stop(), self._settings.stop_seconds)
+            self._lanes.clear()
+            self._committed.clear()
+
+    async def _read(self, consumer: AIOKafkaConsumer, pool: Pool, stopping: asyncio.Event) -> None:
+        clock = asyncio.get_running_loop().time
+        heard, committed, measured = clock(), 0.0, 0.0
+        while not stopping.is_set():
+            self._hold_full_lanes(consumer)
+            wait = min((lane.wakes_at() for lane in self._lanes.values()), default=float("inf")) - clock()
+            batches = await consumer.getmany(
+                timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000),
+                max_records=self._settings.batch_records * max(1, len(self._lanes)),
+            )
+            async with self._turn:
+                if batches:
+                    heard = clock()
+                for partition, records in batches.items():
+                    # A partition that was given away meanwhile is another's to handle.
+                    if (lane := self._lanes.get(partition)) is not None:
+                        lane.take(_records(partition, records))
+                for lane in list(self._lanes.values()):
+                    if lane.is_due(clock()):
+                        await lane.work(pool, clock())
+                if clock() - committed >= COMMIT_SECONDS:
+                    committed = clock()
+                    await self._commit(consumer, self._lanes)
+            if clock() - measured >= 1.0:
+                measured = clock()
+                lag = self._measure(consumer)
+                if lag and not self._is_held_up() and clock() - heard > SILENT_SECONDS:
+                    raise SilentReader
+        async with self._turn:
+            await self._commit(consumer, self._lanes)
+
+    def _is_held_up(self) -> bool:
+        return any(lane.is_full or lane.parked_records for lane in self._lanes.values())
+
+    def _hold_full_lanes(self, consumer: AIOKafkaConsumer) -> None:
+        """Stop fetching where a lane is full, go on where it no longer is."""
+        paused = consumer.paused()
+        full = {partition for partition, lane in self._lanes.items() if lane.is_full}
+        if ready := (paused - full) & consumer.assignment():
+            consumer.resume(*ready)
+        if hold := (full - paused) & consumer.assignment():
+            consumer.pause(*hold)
+
+    def _measure(self, consumer: AIOKafkaConsumer) -> int:
+        lag: dict[str, int] = dict.fromkeys(self._readings, 0)
+        unsure: set[str] = set()
+        for partition, lane in self._lanes.items():
+            end = consumer.highwater(partition)
+            at = lane.commit_offset
+            if end is None:
+                unsure.add(partition.topic)
+                continue
+            lag[partition.topic] += max(
+                0, end - (at if at is not None else self._committed.get(partition, end))
+            )
+        for topic, records in lag.items():
+            metrics.LAG_RECORDS.labels(topic, self.group).set(records)
+            if records == 0 and topic not in unsure and any(p.topic == topic for p in self._lanes):
+                self._caught_up.add(topic)
+        metrics.PARKED_RECORDS.labels(self.group).set(
+            sum(lane.parked_records for lane in self._lanes.values())
+        )
+        return sum(lag.values())
+
+    async def _commit(self, consumer: AIOKafkaConsumer, lanes: Mapping[TopicPartition, Lane]) -> None:
+        offsets = {
+            partition: offset
+            for partition, lane in lanes.items()
+            if (offset := lane.commit_offset) is not None and self._committed.get(partition) != offset
+        }
+        if not offsets:
+            return
+        try:
+            await consumer.commit(offsets)
+        except (kafka_errors.CommitFailedError, kafka_errors.IllegalStateError) as error:
+            # The partitions are another's by now: it begins at the offset before, and its inbox knows the rest.
+            self._log.warning("commit_refused", error=error)
+            return
+        self._committed |= offsets
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Let the pass in progress end, commit it, and forget what was not begun."""
+        async with self._turn:
+            given = {partition: self._lanes[partition] for partition in revoked if partition in self._lanes}
+            if self._consumer is not None and given:
+                await self._commit(self._consumer, given)
+            for partition in given:
+                del self._lanes[partition]
+                self._committed.pop(partition, None)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Open a lane for each partition that is ours now."""
+        for partition in assigned:
+            self._lanes[partition] = Lane(
+                partition.partition, self._readings, self.group, self._gate, self._settings
+            )
+        self._log.info("partitions_assigned", count=len(self._lanes))
+
+
+def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Record]:
+    for record in fetched:
+        yield Record(
+            partition.topic,
+            partition.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            record.headers,
+        )
+
+
+def _names(error: kafka_errors.KafkaError) -> str:
+    return (
+        ", ".join(sorted(map(str, error.args[0])))
+        if error.args and not isinstance(error.args[0], str)
+        else str(error)
+    )

@@ -1,0 +1,147 @@
+"""The department's own PostgreSQL: its pool, and the library's tables in the schema `lienthong` (hops 1, 6)."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from lienthong.logs import Log
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+TABLES: Final = """
+CREATE SCHEMA IF NOT EXISTS lienthong;
+
+-- Columns id … payload follow the Debezium outbox convention, the others go into headers: a department may put
+-- Debezium in our relay's place without a migration. Rows of other programs need only the Debezium columns.
+CREATE TABLE IF NOT EXISTS lienthong.outbox (
+    seq                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    xid                xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id                 uuid NOT NULL,
+    aggregatetype      text NOT NULL,
+    aggregateid        text NOT NULL,
+    type               text NOT NULL,
+    payload            bytea,
+    source             text,
+    subject            text,
+    time               timestamptz NOT NULL DEFAULT now(),
+    recorded           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    dataschema         text,
+    correlationid      text,
+    causationid        text,
+    traceparent        text,
+    dataclassification text,
+    admitted           boolean NOT NULL DEFAULT false
+);
+-- What the relay could not send because it may never be sent: kept whole, with the reasons.
+CREATE TABLE IF NOT EXISTS lienthong.outbox_refused (
+    id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL, payload bytea,
+    recorded timestamptz NOT NULL, refused_at timestamptz NOT NULL DEFAULT now(), reason text NOT NULL
+);
+-- What the broker confirmed: the department's own proof, and the control total of its facts.
+CREATE TABLE IF NOT EXISTS lienthong.published (
+    id uuid PRIMARY KEY, topic text NOT NULL, record_partition integer NOT NULL, record_offset bigint NOT NULL,
+    recorded timestamptz NOT NULL, acknowledged_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE IF NOT EXISTS lienthong.inbox (
+    consumer_group text NOT NULL, source text NOT NULL, id text NOT NULL,
+    topic text NOT NULL, record_partition integer NOT NULL, record_offset bigint NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('handled', 'set aside')), code text,
+    recorded timestamptz, handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (consumer_group, source, id)
+);
+-- Dead letters on their way to their topic: set aside in the same transaction as the inbox mark.
+CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL, key bytea, value bytea,
+    header_names text[] NOT NULL, header_values bytea[] NOT NULL
+);
+CREATE TABLE IF NOT EXISTS lienthong.state (
+    topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
+);
+CREATE TABLE IF NOT EXISTS lienthong.intake (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS lienthong.intake_problems (
+    id bigint PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL, received_at timestamptz NOT NULL,
+    refused_at timestamptz NOT NULL DEFAULT now(), code text NOT NULL, reason text NOT NULL
+);
+"""
+
+GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    ConnectionError,
+)
+"""The database is away or full: nobody's record is to blame, everybody waits."""
+
+CROSSED: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+"""Two transactions met: the same work succeeds when done again."""
+
+
+def is_gone(error: BaseException, db: Any = None) -> bool:
+    """Tell whether the database, rather than the record, is the reason of an error."""
+    return isinstance(error, (*GONE, *CROSSED)) or (db is not None and db.is_closed())
+
+
+async def open_pool(url: str, connections: int, name: str) -> Pool:
+    """Open the department's pool; connections are closed by the server when left idle in a transaction."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=connections,
+        command_timeout=60,
+        server_settings={"application_name": name, "idle_in_transaction_session_timeout": "60000"},
+        init=_prepare,
+    )
+
+
+async def _prepare(db: Connection) -> None:
+    """Give jsonb as Python objects, by orjson."""
+    import orjson
+
+    await db.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + (value if isinstance(value, bytes) else orjson.dumps(value)),
+        decoder=lambda raw: orjson.loads(raw[1:]),
+    )
+
+
+async def set_up_tables(pool: Pool, tables: str) -> None:
+    """Create the library's and the room's tables where they are missing; two processes at once take turns."""
+    async with pool.acquire() as db, db.transaction():
+        await db.execute("SELECT pg_advisory_xact_lock(hashtext('lienthong.tables'))")
+        await db.execute(TABLES)
+        if tables:
+            await db.execute(tables)
+
+
+async def open_pool_patiently(
+    url: str, connections: int, name: str, log: Log, stopping: asyncio.Event
+) -> Pool:
+    """Open the pool, waiting for a database that is not up yet.
+
+    Raises:
+        asyncpg.InvalidAuthorizationSpecificationError: the credentials are wrong; waiting would not help.
+    """
+    wait = 0.2
+    while True:
+        try:
+            return await open_pool(url, connections, name)
+        except (*GONE, OSError, TimeoutError) as error:
+            log.warning("database_awaited", error=error, wait_seconds=wait)
+        try:
+            await asyncio.wait_for(stopping.wait(), wait)
+        except TimeoutError:
+            wait = min(wait * 2, 5.0)
+        else:
+            raise asyncio.CancelledError

@@ -1,0 +1,339 @@
+"""The face a department writes against: declare what you read, keep and take in; publish facts (all hops)."""
+
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+import fast_depends
+import orjson
+import pydantic_core
+from faststream.asgi import AsgiFastStream
+
+from lienthong import metrics, names, outbox, refusals, state
+from lienthong.database import Connection
+from lienthong.errors import NotValid, Problem, Refused, SettingsNotUsable
+from lienthong.event import Data, Event, RawEvent, uuid7
+from lienthong.gate import Gate
+from lienthong.intake import Ready, Take
+from lienthong.lane import Reading
+
+Handler = Callable[..., Awaitable[None]]
+H = TypeVar("H", bound=Handler)
+S = TypeVar("S", bound=Data)
+
+HANDLING: Final[ContextVar[RawEvent | None]] = ContextVar("handling", default=None)
+"""The event whose handler is running: events it causes take its correlation."""
+
+
+def now() -> datetime:
+    """Tell the time, with its offset."""
+    return datetime.now(UTC)
+
+
+class Department:
+    """One department's declaration: nothing is connected until its service starts.
+
+    Args:
+        name: One lowercase English word, the department's principal on the bus.
+        clock: Gives the time; tests pass their own.
+        random: Gives so many random bytes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: Callable[[], datetime] = now,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        if not names.DEPARTMENT.fullmatch(name):
+            raise SettingsNotUsable(
+                reason=f"{name!r} is not a department's name.",
+                remedy="Use one lowercase English word: health.",
+            )
+        self.name = name
+        self.readings: dict[str, dict[str, Reading]] = {}
+        self.intakes: dict[str, tuple[Take, Ready | None]] = {}
+        self.kept: set[str] = set()
+        self._clock = clock
+        self.random = random
+        self._gate: Gate | None = None
+        self._nudge: Callable[[], None] = _nothing
+        self._refusals: refusals.Refusals | None = None
+
+    # What it declares
+
+    def reads(self, topic: str, *, purpose: str) -> Callable[[H], H]:
+        """Handle the events of a topic that a contract grants for this purpose.
+
+        The handler's first parameter is annotated `Event[SomeClass]`, or `Event[dict[str, Any]]`; a parameter
+        annotated `Connection` gets the connection whose transaction holds inbox mark, effect and caused events;
+        further parameters may use FastStream's `Depends`. It may be called again for an event whose transaction
+        did not end; twice is the same as once.
+        """
+
+        def declare(handler: H) -> H:
+            self._declare(topic, purpose, _calling(handler, topic))
+            return handler
+
+        return declare
+
+    def keeps(self, topic: str, *, purpose: str) -> None:
+        """Keep a local copy of a state: `find_state` reads it, and the gate checks codes against it."""
+
+        async def keep(event: RawEvent, data: Any, db: Connection) -> None:
+            await state.keep(db, topic, event.key, data)
+
+        self._declare(topic, purpose, keep)
+        self.kept.add(topic)
+
+    def takes(self, kind: str, *, ready: Ready | None = None) -> Callable[[Take], Take]:
+        """Make facts of raw records of one kind; `ready` holds them back until it is true."""
+
+        def declare(take: Take) -> Take:
+            self.intakes[kind] = (take, ready)
+            return take
+
+        return declare
+
+    def _declare(
+        self, topic: str, purpose: str, handle: Callable[[RawEvent, Any, Connection], Awaitable[None]]
+    ) -> None:
+        if names.find_topic(topic) is None or not names.PURPOSE.fullmatch(purpose):
+            raise SettingsNotUsable(
+                reason=f"{self.name} cannot read {topic!r} for {purpose!r}.",
+                remedy="Name a topic as <department>.<event>.v<major> and a purpose as lowercase-words.",
+            )
+        group = names.group(self.name, purpose)
+        topics = self.readings.setdefault(group, {})
+        if topic in topics:
+            raise SettingsNotUsable(
+                reason=f"{group} has two handlers for {topic}.", remedy="Call the second from the first."
+            )
+        topics[topic] = Reading(topic, group, handle)
+
+    def app(self, *, tables: str = "") -> AsgiFastStream:
+        """Put the service together: a FastStream ASGI application with health and metrics.
+
+        Args:
+            tables: The room's own tables as SQL that may be run again and again.
+        """
+        from lienthong.service import put_together
+
+        return put_together(self, tables)
+
+    def open(self, gate: Gate, nudge: Callable[[], None], told: "refusals.Refusals | None") -> None:
+        """Give the declaration what a running service has; called by the service and by tests."""
+        self._gate, self._nudge, self._refusals = gate, nudge, told
+
+    # What it says
+
+    async def publish(
+        self,
+        db: Connection,
+        data: Data | Mapping[str, Any],
+        *,
+        happened_at: datetime | None = None,
+        subject: str | None = None,
+        topic: str | None = None,
+    ) -> str:
+        """Publish a fact with the transaction of `db`; when that commits, the bus will have it.
+
+        Args:
+            db: Connection with the department's transaction open.
+            data: An object of the room's `events.py`, or a mapping together with `topic`.
+            happened_at: When the fact happened, with offset; now, where it is not said.
+            subject: What it is about; the key, where it is not said. Never a citizen's number.
+            topic: Needed for a mapping only.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            NotValid: with every problem; the fact was surely not written, and will not be.
+            Refused: the topic is not this department's.
+        """
+        topic = topic or getattr(data, "TOPIC", None) or ""
+        gate = self._opened()
+        recorded_at = self._clock()
+        event_id = uuid7(recorded_at, self.random)
+        try:
+            value = _serialise(data)
+            key = _key(gate, topic, value)
+            event = self._envelope(
+                gate, topic, value, event_id, happened_at or recorded_at, recorded_at, key, subject
+            )
+            parsed = gate.admit(self.name, event, topic)
+            await self._check_references(db, gate, topic, event_id, parsed)
+        except Refused as refusal:
+            await self._tell(topic, event_id, refusal)
+            raise
+        await outbox.put(db, topic, event)
+        if gate.is_state(topic):
+            await state.keep(db, topic, event.key, parsed)
+        metrics.EVENTS_ADMITTED.labels(topic).inc()
+        self._nudge()
+        return event_id
+
+    async def retract(
+        self, db: Connection, of: type[Data], key: str, *, happened_at: datetime | None = None
+    ) -> str:
+        """Retract a state: a tombstone for its key, with the transaction of `db`."""
+        gate, topic = self._opened(), of.TOPIC
+        recorded_at = self._clock()
+        event_id = uuid7(recorded_at, self.random)
+        try:
+            event = self._envelope(
+                gate, topic, None, event_id, happened_at or recorded_at, recorded_at, key, key
+            )
+            gate.admit(self.name, event, topic)
+        except Refused as refusal:
+            await self._tell(topic, event_id, refusal)
+            raise
+        await outbox.put(db, topic, event)
+        await state.keep(db, topic, key, None)
+        self._nudge()
+        return event_id
+
+    async def find_state(self, db: Connection, of: type[S], key: str) -> S | None:
+        """Find the newest data of a key in the local copy of a state."""
+        found = await state.find(db, of.TOPIC, key)
+        return of.model_validate(found) if found is not None else None
+
+    async def count_state(self, db: Connection, of: type[Data]) -> int:
+        """Count the keys of a local copy of a state."""
+        return await state.count(db, of.TOPIC)
+
+    def _opened(self) -> Gate:
+        if self._gate is None:
+            raise SettingsNotUsable(
+                reason=f"{self.name} is declared, but its service is not running.",
+                remedy="Publish from a handler, an intake, or after the application has started.",
+            )
+        return self._gate
+
+    def _envelope(
+        self,
+        gate: Gate,
+        topic: str,
+        value: bytes | None,
+        event_id: str,
+        time: datetime,
+        recorded: datetime,
+        key: str,
+        subject: str | None,
+    ) -> RawEvent:
+        cause = HANDLING.get()
+        known = names.find_topic(topic)
+        return RawEvent(
+            id=event_id,
+            source=names.source(self.name),
+            type=known.type if known else "",
+            subject=subject or key or None,
+            time=time,
+            recorded_at=recorded,
+            dataschema=gate.dataschema(topic),
+            key=key,
+            classification=gate.classification(topic),
+            correlation_id=cause.correlation_id if cause else event_id,
+            causation_id=cause.id if cause else None,
+            traceparent=self._traceparent(cause.traceparent if cause else None),
+            value=value,
+        )
+
+    def _traceparent(self, cause: str | None) -> str:
+        """Go on with the trace of the cause, or begin one (W3C Trace Context)."""
+        trace = cause.split("-")[1] if cause and cause.count("-") == 3 else self.random(16).hex()  # noqa: PLR2004
+        return f"00-{trace}-{self.random(8).hex()}-01"
+
+    async def _check_references(
+        self, db: Connection, gate: Gate, topic: str, event_id: str, parsed: Any
+    ) -> None:
+        """Check codes against the states that are kept here; the others are their readers' to check."""
+        asked = [
+            (code.path, code.topic, str(code.value))
+            for code in gate.iter_references(topic, parsed)
+            if code.topic in self.kept
+            or (code.topic.startswith(f"{self.name}.") and gate.is_state(code.topic))
+        ]
+        if problems := await state.check_references(db, asked):
+            raise NotValid(
+                topic=topic, event_id=event_id, schema_version=gate.version(topic), problems=tuple(problems)
+            )
+
+    async def _tell(self, topic: str, event_id: str, refusal: Refused) -> None:
+        for rule in {problem.rule for problem in refusal.problems} or {refusal.code}:
+            metrics.EVENTS_REFUSED.labels(topic, rule).inc()
+        if self._refusals is not None:
+            await self._refusals.tell(topic, event_id, refusal)
+
+
+def _nothing() -> None:
+    """Stand in for the relay's nudge where no relay runs."""
+
+
+def _serialise(data: Data | Mapping[str, Any]) -> bytes:
+    """Write data as JSON; what JSON cannot hold is a problem like any other."""
+    try:
+        if isinstance(data, Data):
+            return data.model_dump_json(exclude_none=True).encode()
+        return orjson.dumps(dict(data))
+    except (TypeError, ValueError, UnicodeEncodeError, pydantic_core.PydanticSerializationError) as error:
+        problem = Problem(
+            "",
+            "not-json",
+            f"cannot be written as JSON ({type(error).__name__}): text without lone"
+            " surrogates, integers of at most 64 bits, instants, dates, lists and objects only",
+        )
+        raise NotValid(topic=getattr(data, "TOPIC", None), problems=(problem,)) from None
+
+
+def _key(gate: Gate, topic: str, value: bytes) -> str:
+    """Compute the record key; where the data has none, the gate is about to say so."""
+    try:
+        return gate.key_of(topic, orjson.loads(value))
+    except (KeyError, TypeError, orjson.JSONDecodeError):
+        return ""
+
+
+def _calling(handler: Handler, topic: str) -> Callable[[RawEvent, Any, Connection], Awaitable[None]]:
+    """Adapt a typed handler: build its event, inject its connection and FastStream dependencies."""
+    hints = get_type_hints(handler)
+    parameters = list(inspect.signature(handler).parameters.values())
+    event_class = _event_class(hints.get(parameters[0].name) if parameters else None)
+    if event_class is None:
+        raise SettingsNotUsable(
+            reason=f"The handler {handler.__qualname__} of {topic} does not say which event it takes.",
+            remedy="Annotate its first parameter: event: Event[BirthRegistered].",
+        )
+    first, *others = parameters
+    connections = [p.name for p in others if hints.get(p.name) is Connection]
+    call: Handler = handler
+    if len(connections) < len(others):
+        call = fast_depends.inject(handler, cast=False)
+
+    async def handle(event: RawEvent, data: Any, db: Connection) -> None:
+        typed: Event[Any] = event.opened(
+            event_class.model_validate(data) if data is not None and event_class is not dict else data
+        )
+        token = HANDLING.set(event)
+        try:
+            await call(**{first.name: typed}, **dict.fromkeys(connections, db))
+        finally:
+            HANDLING.reset(token)
+
+    return handle
+
+
+def _event_class(hint: Any) -> Any:
+    """Find the class in `Event[…]`; `dict` for plain data, None where there is no annotation."""
+    if get_origin(hint) is not Event:
+        return None
+    inner = get_args(hint)[0]
+    if get_origin(inner) is dict or inner is dict:
+        return dict
+    candidates = [inner, *get_args(inner)]
+    return next((c for c in candidates if inspect.isclass(c) and issubclass(c, Data)), None)

@@ -1,0 +1,135 @@
+"""Raw records from a department's own sources, on their way to become facts, or problems with a reason (hop 1)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lienthong import metrics, strict_json
+from lienthong.database import GONE, Connection, Pool, is_gone
+from lienthong.errors import LienThongError, NotStrict
+from lienthong.logs import describe, get_log
+from lienthong.settings import Settings
+
+Take = Callable[[dict[str, Any], Connection], Awaitable[None]]
+Ready = Callable[[Connection], Awaitable[bool]]
+
+LARGEST_RAW: Final = 1_048_576
+"""Greatest size of one raw record, bytes; beyond it nothing is parsed."""
+
+_FETCH: Final = """
+SELECT id, raw FROM lienthong.intake WHERE kind = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+_SET_ASIDE: Final = """
+INSERT INTO lienthong.intake_problems (id, kind, raw, received_at, code, reason)
+SELECT i.id, i.kind, i.raw, i.received_at, p.code, p.reason
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS p(id, code, reason) JOIN lienthong.intake i ON i.id = p.id
+"""
+
+
+async def put(db: Connection, records: Iterable[tuple[str, bytes]]) -> None:
+    """Hand raw records (kind, bytes) in; they are taken as they are."""
+    kinds, raws = zip(*records, strict=True) if records else ((), ())
+    await db.execute(
+        "INSERT INTO lienthong.intake (kind, raw) SELECT * FROM unnest($1::text[], $2::bytea[])",
+        list(kinds),
+        list(raws),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unsound:
+    """Why a raw record did not become a fact."""
+
+    code: str
+    reason: str
+
+
+class Intake:
+    """One kind of raw record and the function that makes facts of it."""
+
+    def __init__(self, kind: str, take: Take, ready: Ready | None, settings: Settings) -> None:
+        self.kind = kind
+        self._take = take
+        self._ready = ready
+        self._settings = settings
+        self._log = get_log(department=settings.username, kind=kind)
+
+    async def run(self, pool: Pool, stopping: asyncio.Event, nudge: Callable[[], None]) -> None:
+        """Take what comes in until told to stop; while the database is away, wait."""
+        wait = self._settings.back_off_seconds
+        awaited = self._ready is not None
+        while not stopping.is_set():
+            try:
+                taken = 0
+                if awaited:
+                    async with pool.acquire() as db:
+                        assert self._ready is not None
+                        awaited = not await self._ready(db)
+                if not awaited:
+                    taken = await self.take_waiting(pool)
+                    wait = self._settings.back_off_seconds
+            except (*GONE, OSError, TimeoutError) as error:
+                self._log.warning("intake_interrupted", error=error, wait_seconds=wait)
+                await _pause(stopping, wait)
+                wait = min(wait * 2, self._settings.back_off_most_seconds)
+                continue
+            if taken:
+                nudge()
+            else:
+                await _pause(stopping, self._settings.idle_seconds)
+
+    async def take_waiting(self, pool: Pool) -> int:
+        """Take one batch in one transaction; a record that fails is set aside alone."""
+        unsound: list[tuple[int, Unsound]] = []
+        async with pool.acquire() as db, db.transaction():
+            rows = await db.fetch(_FETCH, self.kind, self._settings.batch_records)
+            if not rows:
+                return 0
+            for row in rows:
+                if (why := await self._attempt(db, row["raw"])) is not None:
+                    unsound.append((row["id"], why))
+            if unsound:
+                await db.execute(
+                    _SET_ASIDE,
+                    [row_id for row_id, _ in unsound],
+                    [why.code for _, why in unsound],
+                    [why.reason for _, why in unsound],
+                )
+            await db.execute(
+                "DELETE FROM lienthong.intake WHERE id = ANY($1::bigint[])", [row["id"] for row in rows]
+            )
+        metrics.INTAKE_PROBLEMS.labels(self.kind).inc(len(unsound))
+        self._log.info("intake_taken", records=len(rows), problems=len(unsound))
+        return len(rows)
+
+    async def _attempt(self, db: Connection, raw: bytes) -> Unsound | None:
+        if len(raw) > LARGEST_RAW:
+            return Unsound("too-large", f"The record is {len(raw)} bytes; at most {LARGEST_RAW} are taken.")
+        try:
+            record = strict_json.loads(raw)
+        except NotStrict as error:
+            return Unsound(error.code, str(error))
+        if not isinstance(record, dict):
+            return Unsound("not-strict", "The record is not a JSON object.")
+        try:
+            async with db.transaction():
+                await self._take(record, db)
+        except LienThongError as error:
+            return Unsound(error.code, str(error))
+        except Exception as error:
+            if is_gone(error, db):
+                raise
+            told = describe(error)
+            self._log.error("intake_failed", error=error)
+            return Unsound(
+                "handler-failed", f"Taking it raised {told['error']} at {told.get('error_at')}: a defect."
+            )
+        return None
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,222 @@
+"""A department's service as a FastStream application: start in order, drain on stop, tell its health (all hops)."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Final, NoReturn
+
+import orjson
+from aiokafka import errors as kafka_errors
+from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from faststream.kafka import KafkaBroker
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from lienthong import contracts, metrics
+from lienthong.consumer import Reader
+from lienthong.database import Pool, open_pool_patiently, set_up_tables
+from lienthong.department import Department
+from lienthong.errors import SettingsNotUsable
+from lienthong.event import uuid7
+from lienthong.gate import Gate
+from lienthong.intake import Intake
+from lienthong.logs import get_log, set_up_logs
+from lienthong.producer import Producer
+from lienthong.refusals import Refusals
+from lienthong.relay import Relay
+from lienthong.settings import Settings, find_root, load_settings
+
+RESTART_SECONDS: Final = 1.0
+Scope = dict[str, Any]
+
+
+class Service:
+    """What runs behind a department's declaration, between start and stop."""
+
+    def __init__(self, department: Department, tables: str) -> None:
+        self.department = department
+        self.parts: dict[str, str] = {"service": "not started"}
+        self.readers: list[Reader] = []
+        self._tables = tables
+        self._stopping = asyncio.Event()
+        self._relay_stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._relay_task: asyncio.Task[None] | None = None
+        self._closing: list[Callable[[], Awaitable[Any]]] = []
+        self._relay: Relay | None = None
+
+    async def start(self, settings: Settings | None = None) -> None:
+        """Open the gate, the database and the outbox, then begin to read.
+
+        Raises:
+            SettingsNotUsable, ContractsNotSound: with what to do; nothing is left running.
+        """
+        department = self.department
+        settings = settings or load_settings(department.name)
+        set_up_logs(settings.log_level)
+        log = get_log(department=department.name)
+        root = find_root()
+        check_grants(department, contracts.load_contracts(root))
+        gate = Gate.load(root / "schemas")
+        self.parts["service"] = "waiting for the database"
+        url = settings.read_database_url()
+        pool = await open_pool_patiently(
+            url, settings.database_connections, f"lienthong.{department.name}", log, self._stopping
+        )
+        self._closing.append(lambda: _close(pool))
+        await set_up_tables(pool, self._tables)
+        producer = Producer(settings)
+        self._closing.append(producer.stop)
+        self._relay = relay = Relay(department.name, gate, producer, settings)
+        told = Refusals(department.name, url, lambda at: uuid7(at, department.random))
+        self._closing.append(told.stop)
+        department.open(gate, relay.nudge, told)
+        self._relay_task = self._keep_running("relay", lambda: relay.run(pool, self._relay_stopping))
+        for group, readings in department.readings.items():
+            reader = Reader(group, readings, gate, settings)
+            self.readers.append(reader)
+            self._tasks.append(
+                self._keep_running(f"reader {group}", partial(reader.run, pool, self._stopping))
+            )
+        for kind, (take, ready) in department.intakes.items():
+            intake = Intake(kind, take, ready, settings)
+            self._tasks.append(
+                self._keep_running(f"intake {kind}", partial(intake.run, pool, self._stopping, relay.nudge))
+            )
+        self.parts["service"] = "ok"
+        log.info("service_started", groups=sorted(department.readings), intakes=sorted(department.intakes))
+
+    async def stop(self, within: float = 8.0) -> None:
+        """Stop reading, let what was begun end and be sent, then close; within so many seconds."""
+        self.parts["service"] = "stopping"
+        self._stopping.set()
+        deadline = asyncio.get_running_loop().time() + within
+        await _end(self._tasks, deadline)
+        # Only now: what the last handlers caused is in the outbox.
+        self._relay_stopping.set()
+        if self._relay_task is not None:
+            await _end([self._relay_task], deadline + 1.0)
+        for close in reversed(self._closing):
+            with contextlib.suppress(OSError, TimeoutError, kafka_errors.KafkaError):
+                await close()
+        self._closing.clear()
+        self.parts["service"] = "stopped"
+        get_log(department=self.department.name).info("service_stopped")
+
+    def health(self) -> dict[str, str]:
+        """Say of each part "ok" or why it cannot do its work."""
+        parts = dict(self.parts)
+        if self._relay is not None:
+            parts["relay"] = self._relay.state
+        return parts | {f"reader {reader.group}": reader.state for reader in self.readers}
+
+    def _keep_running(self, part: str, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        """Run a part; should a defect end it, say so, show it in the health, and begin it afresh."""
+
+        async def keep() -> None:
+            while True:
+                try:
+                    await run()
+                except Exception as error:
+                    self.parts[part] = f"failed: {type(error).__name__}"
+                    get_log(department=self.department.name).error("part_failed", part=part, error=error)
+                    await asyncio.sleep(RESTART_SECONDS)
+                    self.parts.pop(part, None)
+                else:
+                    return
+
+        return asyncio.create_task(keep(), name=part)
+
+
+class DepartmentBroker(KafkaBroker):
+    """FastStream's broker, with our delivery in the place of its own (see docs/decisions/0002).
+
+    The application's lifespan, hooks, injection and command line are FastStream's; records are read and
+    written by `Reader` and `Relay` only, so that nothing passes the gate, the inbox and the outbox by.
+    """
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(client_id=f"{service.department.name}", consumer_only=True, apply_types=True)
+        self.service = service
+
+    async def start(self) -> None:
+        await self.service.start()
+        self.running = True
+
+    async def stop(self, *_: Any) -> None:
+        await self.service.stop()
+        self.running = False
+
+    async def ping(self, timeout: float | None = None) -> bool:  # noqa: ARG002, ASYNC109
+        return all(state == "ok" for state in self.service.health().values())
+
+    async def publish(self, *_: Any, **__: Any) -> NoReturn:
+        raise SettingsNotUsable(
+            reason="A department does not publish past the gate.",
+            remedy=f"Use `await {self.service.department.name}.publish(db, …)` in a transaction.",
+        )
+
+    publish_batch = publish
+    request = publish
+
+
+def put_together(department: Department, tables: str) -> AsgiFastStream:
+    """Build the FastStream application of a department; nothing is connected yet."""
+    service = Service(department, tables)
+
+    @get
+    async def live(_: Scope) -> AsgiResponse:
+        return AsgiResponse(b'{"live":true}', 200, {"content-type": "application/json"})
+
+    @get
+    async def ready(_: Scope) -> AsgiResponse:
+        parts = service.health()
+        status = 200 if all(state == "ok" for state in parts.values()) else 503
+        return AsgiResponse(orjson.dumps(parts), status, {"content-type": "application/json"})
+
+    @get
+    async def measured(_: Scope) -> AsgiResponse:
+        return AsgiResponse(generate_latest(metrics.REGISTRY), 200, {"content-type": CONTENT_TYPE_LATEST})
+
+    return AsgiFastStream(
+        DepartmentBroker(service),
+        asgi_routes=[("/health/live", live), ("/health/ready", ready), ("/metrics", measured)],
+    )
+
+
+def check_grants(department: Department, known: contracts.Contracts) -> None:
+    """Compare what a department declares it reads with what contracts grant it; the broker would refuse later.
+
+    Raises:
+        SettingsNotUsable: naming every reading that no contract grants.
+    """
+    granted = {(str(c.topic), grant.group) for c, grant in known.readable_by(department.name)}
+    missing = sorted(
+        f"{topic} for {group.partition('.')[2]}"
+        for group, readings in department.readings.items()
+        for topic in readings
+        if (topic, group) not in granted
+    )
+    if missing:
+        raise SettingsNotUsable(
+            reason=f"No contract grants {department.name} to read {'; '.join(missing)}.",
+            remedy="Ask the owner to add a role with this purpose to the contract, then `lienthong apply`.",
+        )
+
+
+async def _end(tasks: list[asyncio.Task[None]], deadline: float) -> None:
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=max(0.1, deadline - asyncio.get_running_loop().time()))
+    for task in late:
+        task.cancel()
+    if late:
+        get_log().warning("parts_cancelled", parts=[task.get_name() for task in late])
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _close(pool: Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 3.0)
+    except TimeoutError:
+        pool.terminate()
