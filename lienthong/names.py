@@ -7,6 +7,9 @@ NAMESPACE: Final = "vn.gov.hanoi"
 """Reverse domain of the city: the prefix of every CloudEvents type and source."""
 
 DEPARTMENT: Final = re.compile(r"[a-z]+")
+RESERVED: Final = frozenset({"admin", "none", "postgres", "public"})
+"""Names that mean somebody else on a cluster or in a database: a department called so would have their rights."""
+
 EVENT: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
 PURPOSE: Final = EVENT
 TOPIC: Final = re.compile(r"([a-z]+)\.([a-z]+(?:-[a-z]+)*)\.v([1-9][0-9]{0,3})")

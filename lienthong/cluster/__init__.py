@@ -1,0 +1,1 @@
+"""Bring a Kafka cluster, and the embedded databases, to what the contracts say."""

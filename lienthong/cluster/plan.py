@@ -1,0 +1,232 @@
+"""Compare what a cluster holds with what it should: the changes to make, and what a person should know."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from lienthong.cluster.desired import in_sync
+from lienthong.cluster.state import Access, Actual, DatabaseState, Desired, TopicShape
+
+MECHANISM: Final = "SCRAM-SHA-512"
+ITERATIONS: Final = 8192
+
+Kind = Literal["access", "topic", "topic settings", "user", "quota", "database"]
+
+SYSTEM: Final = frozenset({"postgres", "template1"})
+"""Databases that PostgreSQL brings, open to every role."""
+
+NOTHING: Final = "nothing"
+"""How a plan names the absence of a thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that `apply` will do, in words, with what it takes to do it."""
+
+    kind: Kind
+    name: str
+    before: str
+    after: str
+    grant: frozenset[Access] = frozenset()
+    revoke: frozenset[Access] = frozenset()
+    shape: TopicShape | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    quotas: Mapping[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, str]:
+        return {"kind": self.kind, "name": self.name, "before": self.before, "after": self.after}
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What `apply` leaves as it is.
+
+    `unknown` is on the cluster and in no contract; `impossible` is asked by a contract but cannot be done to
+    what exists; `waiting` is a contract that is not in force.
+    """
+
+    about: Literal["unknown", "impossible", "waiting"]
+    kind: str
+    name: str
+    reason: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"about": self.about, "kind": self.kind, "name": self.name, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The way from what is to what should be; empty when there is nothing to do."""
+
+    changes: tuple[Change, ...]
+    remarks: tuple[Remark, ...]
+
+    @property
+    def unknown(self) -> tuple[Remark, ...]:
+        return tuple(remark for remark in self.remarks if remark.about == "unknown")
+
+    @property
+    def impossible(self) -> tuple[Remark, ...]:
+        return tuple(remark for remark in self.remarks if remark.about == "impossible")
+
+    def as_json(self) -> dict[str, list[dict[str, str]]]:
+        return {
+            "changes": [change.as_json() for change in self.changes],
+            "remarks": [remark.as_json() for remark in self.remarks],
+        }
+
+
+def compare(wanted: Desired, found: Actual) -> Plan:
+    """Plan the way from what was found to what the contracts want; pure."""
+    steps = (_topics, _users, _databases, _access, _quotas)
+    items = [item for step in steps for item in step(wanted, found)]
+    items += [
+        Remark("waiting", "contract", name, f"its status is {status}: it becomes effective as active")
+        for name, status in sorted(wanted.waiting.items())
+    ]
+    return Plan(
+        tuple(item for item in items if isinstance(item, Change)),
+        tuple(item for item in items if isinstance(item, Remark)),
+    )
+
+
+def shown(setting: str, value: str) -> str:
+    """Write a topic setting's value for a person: `90 d` rather than 7776000000."""
+    if not setting.endswith(".ms") or not value.isdecimal() or int(value) == 0:
+        return value
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        if int(value) % size == 0:
+            return f"{int(value) // size} {unit}"
+    return f"{value} ms"
+
+
+def _topics(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
+    for name, shape in wanted.topics.items():
+        here = found.topics.get(name)
+        if here is None:
+            yield Change("topic", name, NOTHING, _described(shape), shape=shape)
+        else:
+            yield from _topic(name, shape, here)
+    for name in sorted(found.topics.keys() - wanted.topics.keys()):
+        why = f"its contract is {wanted.waiting[name]}" if name in wanted.waiting else "in no contract"
+        yield Remark("unknown", "topic", name, f"{why}; it stays, with its records")
+
+
+def _topic(name: str, shape: TopicShape, here: TopicShape) -> Iterator[Change | Remark]:
+    """Compare one topic that exists."""
+    settings = dict(shape.settings)
+    if here.replication < shape.replication:
+        # Two copies can never be in sync where there is one: asking for them would stop every writer.
+        settings["min.insync.replicas"] = in_sync(here.replication)
+        copies = f"has {here.replication} of {shape.replication} copies"
+        reason = f"{copies}: add the others with Kafka's kafka-reassign-partitions"
+        yield Remark("impossible", "topic", name, reason)
+    if here.partitions != shape.partitions:
+        reason = (
+            f"has {here.partitions} partitions, its contract says {shape.partitions}: another number would "
+            "break the order of each key. Correct the contract, or release a new major"
+        )
+        yield Remark("impossible", "topic", name, reason)
+    different = {key: value for key, value in settings.items() if here.settings.get(key) != value}
+    if different:
+        before = {key: here.settings.get(key, NOTHING) for key in different}
+        yield Change("topic settings", name, _listed(before), _listed(different), settings=different)
+    for key in sorted(here.own - shape.settings.keys()):
+        value = shown(key, here.settings.get(key, ""))
+        yield Remark("unknown", "topic settings", name, f"{key} is {value}, which no contract asks")
+
+
+def _users(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
+    for name in sorted(wanted.departments):
+        iterations = found.users.get(name, {}).get(MECHANISM)
+        after = f"{MECHANISM}, {ITERATIONS} iterations"
+        if iterations is None:
+            yield Change("user", name, NOTHING, after)
+        elif name not in found.secrets:
+            yield Change(
+                "user", name, "a password that this machine does not hold", f"{after}, a new password"
+            )
+        elif iterations < ITERATIONS:
+            yield Change("user", name, f"{MECHANISM}, {iterations} iterations", after)
+    for name in sorted(found.users.keys() - wanted.departments - found.administrators):
+        yield Remark("unknown", "user", name, "may log in, and is no department of the contracts")
+
+
+def _databases(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
+    if found.databases is None:
+        return
+    here: DatabaseState = found.databases
+    for name in sorted(wanted.departments):
+        lacks: list[str] = []
+        if name not in here.roles:
+            lacks.append("role")
+        if here.owners.get(name) != name:
+            lacks.append("database" if name not in here.owners else "owner")
+        if name in here.open or name not in here.owners:
+            lacks.append("closed to others")
+        if name in here.roles and name not in found.secrets:
+            lacks.append("new password")
+        if lacks:
+            exists = name in here.roles or name in here.owners
+            yield Change("database", name, "not as it should be" if exists else NOTHING, ", ".join(lacks))
+    for name in sorted(here.open & SYSTEM):
+        yield Change("database", name, "open to every role", "closed to others")
+    for name in sorted(here.owners.keys() - wanted.departments - SYSTEM):
+        yield Remark("unknown", "database", name, "belongs to no department of the contracts")
+    for name in sorted(here.roles - wanted.departments - found.administrators):
+        yield Remark("unknown", "database role", name, "may log in, and is no department of the contracts")
+
+
+def _access(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
+    ours = {f"User:{name}" for name in wanted.departments}
+    # Only what *lets* one of our departments in is ours to remove: a denial is somebody's emergency brake.
+    extra = frozenset(
+        rule for rule in found.access - wanted.access if rule.principal in ours and rule.permission == "allow"
+    )
+    kept = found.access & wanted.access
+    missing = wanted.access - found.access
+
+    for principal, target in sorted({(rule.principal, rule.target) for rule in missing | extra}):
+
+        def of_this(
+            rules: frozenset[Access], key: tuple[str, str] = (principal, target)
+        ) -> frozenset[Access]:
+            return frozenset(rule for rule in rules if (rule.principal, rule.target) == key)
+
+        yield Change(
+            "access",
+            f"{principal.removeprefix('User:')} → {target}",
+            _may(of_this(kept | extra)),
+            _may(of_this(kept | missing)),
+            grant=of_this(missing),
+            revoke=of_this(extra),
+        )
+    for rule in sorted(found.access - wanted.access - extra):
+        yield Remark(
+            "unknown", "access", rule.principal.removeprefix("User:"), f"{rule}: no contract says so"
+        )
+
+
+def _quotas(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
+    for name, quotas in wanted.quotas.items():
+        here = found.quotas.get(name, {})
+        if {key: here.get(key) for key in quotas} != dict(quotas):
+            before = {key: f"{here[key]:.0f}" for key in quotas if key in here}
+            after = {key: f"{value:.0f}" for key, value in quotas.items()}
+            yield Change("quota", name, _listed(before), _listed(after), quotas=quotas)
+    for name in sorted(found.quotas.keys() - wanted.quotas.keys()):
+        yield Remark("unknown", "quota", name, "is no department of the contracts")
+
+
+def _may(rules: frozenset[Access]) -> str:
+    return ", ".join(sorted(rule.operation for rule in rules)) or NOTHING
+
+
+def _listed(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {shown(key, value)}" for key, value in sorted(settings.items())) or NOTHING
+
+
+def _described(shape: TopicShape) -> str:
+    copies = f"{shape.partitions} partition{'s' if shape.partitions > 1 else ''} × {shape.replication}"
+    kept = shown("retention.ms", shape.settings.get("retention.ms", ""))
+    return f"{copies}, kept {kept}" if kept else f"{copies}, newest record of each key kept"

@@ -1,0 +1,74 @@
+"""What a cluster should hold, and what it holds: topics, users, access rights, quotas, databases."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class TopicShape:
+    """A topic's partitions, copies and settings (Kafka's own names and values)."""
+
+    partitions: int
+    replication: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    """Of a topic on the cluster: which settings were set on it, the others being the broker's defaults."""
+
+
+class Access(NamedTuple):
+    """One access rule of the broker (an ACL), in the broker's lowercase words."""
+
+    principal: str
+    resource: str
+    name: str
+    pattern: str
+    operation: str
+    permission: str = "allow"
+    host: str = "*"
+
+    @property
+    def target(self) -> str:
+        """Say what the rule is about: `topic health.*`, `group justice.*`, `topic science.unit.v1`."""
+        return f"{self.resource} {self.name}{'*' if self.pattern == 'prefixed' else ''}"
+
+    def __str__(self) -> str:
+        place = "" if self.host == "*" else f" from {self.host}"
+        return f"{self.permission} {self.operation} {self.target}{place}"
+
+
+class DatabaseState(NamedTuple):
+    """Of a PostgreSQL: who may log in, who owns which database, and which stand open to everybody."""
+
+    roles: frozenset[str]
+    owners: Mapping[str, str]
+    open: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the contracts ask of a cluster."""
+
+    departments: frozenset[str]
+    """Each has one SCRAM user, and on the embedded bus one role and one database, of its own name."""
+    topics: Mapping[str, TopicShape]
+    access: frozenset[Access]
+    quotas: Mapping[str, Mapping[str, float]]
+    waiting: Mapping[str, str]
+    """Contracts that ask for nothing, with their status: nobody has put them into force, or they are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """What a cluster holds."""
+
+    topics: Mapping[str, TopicShape]
+    users: Mapping[str, Mapping[str, int]]
+    """By user name: iterations of each SCRAM mechanism."""
+    access: frozenset[Access]
+    quotas: Mapping[str, Mapping[str, float]]
+    databases: DatabaseState | None = None
+    """None where the departments' databases are not ours to make."""
+    secrets: frozenset[str] = frozenset()
+    """Departments whose password this machine holds."""
+    administrators: frozenset[str] = frozenset()

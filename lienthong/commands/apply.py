@@ -1,0 +1,190 @@
+"""`lienthong apply` and `lienthong env`: bring the cluster to the contracts, and say how to connect to it."""
+
+import shlex
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lienthong.cluster.apply import open_cluster
+from lienthong.cluster.connection import Connection, department_connection, held_departments, read_secret
+from lienthong.cluster.plan import Plan
+from lienthong.contracts import load_contracts
+from lienthong.errors import BusNotUsable, ContractsNotSound, SettingsNotUsable
+from lienthong.settings import embedded_environment, find_data, find_root, load_bus
+
+HANOI: Final = timezone(timedelta(hours=7))
+"""A grant ends with its last day, and the day is the city's."""
+
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the bus.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+class Form(StrEnum):
+    """For whom the connection is written."""
+
+    shell = "shell"
+    kcat = "kcat"
+    java = "java"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command("apply")(apply)
+    app.command("env")(env)
+
+
+def apply(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
+    as_json: AsJson = False,
+    data: Data = None,
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(help="Another cluster than the embedded bus: host:port, comma between.")
+    ] = None,
+    username: Annotated[str, typer.Option(help="Its super user.")] = "admin",
+    password_file: Annotated[Path | None, typer.Option(help="File with that user's password.")] = None,
+    security_protocol: Annotated[str, typer.Option(help="SASL_SSL or SASL_PLAINTEXT.")] = "SASL_SSL",
+    ca_file: Annotated[Path | None, typer.Option(help="Its certificate authority, PEM.")] = None,
+) -> None:
+    """Bring the cluster to what the contracts say: shows the plan, asks, does it. Twice is the same as once.
+
+    With --json and without --yes it only prints the plan.
+
+    Example: lienthong apply --yes
+    """
+    contracts = load_contracts(find_root())
+    connection = _connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
+    today = _today()
+    with open_cluster(find_data(data), connection) as cluster:
+        plan = cluster.plan(contracts, today)
+        if not as_json:
+            _show(plan)
+        if wanted := bool(plan.changes) and (yes or (not as_json and _asked(plan))):
+            plan = cluster.apply(contracts, today)
+    if as_json:
+        _print_json({**plan.as_json(), "applied": wanted})
+    elif wanted:
+        typer.echo(f"Done: {_count(plan.changes, 'change')}.")
+    if plan.impossible or (plan.changes and not wanted and not as_json):
+        raise typer.Exit(1)
+
+
+def env(
+    department: Annotated[str, typer.Argument(help="A department, e.g. health.")],
+    form: Annotated[Form, typer.Option("--format", help="For whom.")] = Form.shell,
+    topic: Annotated[str | None, typer.Option(help="Topic for the kcat line; else each it may read.")] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Print what a Kafka client needs to connect as a department.
+
+    Example: eval "$(lienthong env justice)"
+    Example: lienthong env justice --format java > justice.properties
+    """
+    place = find_data(data)
+    load_bus(place)
+    if department not in (held := held_departments(place)):
+        known = f"the bus on {place} knows {', '.join(held)}" if held else f"the bus on {place} knows none"
+        raise BusNotUsable(
+            reason=f"There are no credentials for a department {department}: {known}.",
+            remedy="Correct the name, or make them with `lienthong apply`.",
+        )
+    connection = department_connection(place, department)
+    if as_json or form is Form.json:
+        _print_json(embedded_environment(place, department))
+    elif form is Form.java:
+        typer.echo(connection.java_properties(), nl=False)
+    elif form is Form.kcat:
+        for name in [topic] if topic else _readable(department):
+            typer.echo(connection.kcat_line(name))
+    else:
+        for name, value in embedded_environment(place, department).items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _connection(
+    bootstrap_servers: str | None,
+    username: str,
+    password_file: Path | None,
+    protocol: str,
+    ca_file: Path | None,
+) -> Connection | None:
+    """Give the super user of another cluster; None for the embedded bus."""
+    if bootstrap_servers is None:
+        return None
+    if password_file is None:
+        raise SettingsNotUsable(
+            reason=f"Nothing says with which password {username} connects to {bootstrap_servers}.",
+            remedy="Name the file that holds it: --password-file FILE.",
+        )
+    known: dict[str, Literal["SASL_SSL", "SASL_PLAINTEXT"]] = {
+        "SASL_SSL": "SASL_SSL",
+        "SASL_PLAINTEXT": "SASL_PLAINTEXT",
+    }
+    if protocol not in known:
+        raise SettingsNotUsable(
+            reason=f"There is no security protocol {protocol} here.",
+            remedy="Use SASL_SSL, or SASL_PLAINTEXT.",
+        )
+    return Connection(bootstrap_servers, username, read_secret(password_file), known[protocol], ca_file)
+
+
+def _today() -> date:
+    return datetime.now(UTC).astimezone(HANOI).date()
+
+
+def _readable(department: str) -> list[str]:
+    """List the topics a department may read, as far as contracts are in reach from here."""
+    try:
+        contracts = load_contracts(find_root())
+    except (SettingsNotUsable, ContractsNotSound):
+        return [f"{department}.refusals"]
+    granted = {str(contract.topic) for contract, _ in contracts.readable_by(department)}
+    return sorted(granted | {str(contract.topic) for contract in contracts.owned_by(department)})
+
+
+def _show(plan: Plan) -> None:
+    console = Console()
+    if plan.changes:
+        table = Table("what", "name", "now", "after apply", title="Plan", title_justify="left")
+        kind = None
+        for change in plan.changes:
+            if kind not in {None, change.kind}:
+                table.add_section()
+            table.add_row(
+                "" if kind == change.kind else change.kind, change.name, change.before, change.after
+            )
+            kind = change.kind
+        console.print(table)
+    else:
+        console.print("Nothing to do: the cluster is as the contracts say.")
+    if plan.remarks:
+        table = Table("", "what", "name", "why", title="Left as it is", title_justify="left")
+        for remark in plan.remarks:
+            table.add_row(remark.about, remark.kind, remark.name, remark.reason)
+        console.print(table)
+
+
+def _asked(plan: Plan) -> bool:
+    if not sys.stdin.isatty():
+        typer.echo("Nothing was changed: there is nobody to ask. Run it with --yes.", err=True)
+        return False
+    if typer.confirm(f"Make {_count(plan.changes, 'change')}?"):
+        return True
+    typer.echo("Nothing was changed.")
+    return False
+
+
+def _count(things: tuple[Any, ...], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
