@@ -1,10 +1,11 @@
 """The gate: frozen schemas and rules say yes to an event, or no with every reason (hops 3 and 5)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
+
+import orjson
 
 from lienthong import names
 from lienthong.errors import ContractsNotSound, NotValid, Problem, Refused, UnknownVersion, Unreadable
@@ -14,17 +15,18 @@ from lienthong.shape import Circumstances, Shape, load_shape
 MOST_AHEAD: Final = timedelta(hours=1)
 """An event may be dated this much after it was recorded: clocks differ, but not by more."""
 
+SHORTEST_LEAK: Final = 8
+"""Personal text of this length is found inside an attribute too; shorter, only as the whole of it."""
+
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A code in an event's data that another department's state explains."""
+class Reference(NamedTuple):
+    """A code in an event's data that a state explains: where it stands, the state's topic, the code."""
 
     path: str
     topic: str
-    field: str
-    value: Any
+    code: str
 
 
 class Gate:
@@ -83,14 +85,45 @@ class Gate:
         return self._get(topic).references
 
     def iter_references(self, topic: str, data: Any) -> Iterator[Reference]:
-        """Walk the codes in one event's data that belong to another topic, those inside arrays too."""
-        for path, (owner, field) in self._get(topic).references.items():
-            for place, value in _iter_at(data, path.split("/")[1:], ""):
-                yield Reference(place, owner, field, value)
+        """Walk the codes in one event's data that another topic explains, those inside arrays too."""
+        for path, (owner, _) in self._get(topic).references.items():
+            for place, code in _iter_at(data, path.split("/")[1:], ""):
+                yield Reference(place, owner, str(code))
 
     def key_of(self, topic: str, data: Any) -> str:
         """Compute the record key from an event's data: its key fields, joined with `|`."""
         return self._get(topic).key_of(data)
+
+    def find_key(self, topic: str, value: bytes) -> str | None:
+        """Compute the record key from data that nobody has checked yet; None where it has none."""
+        shape = self._get(topic)
+        try:
+            return shape.key_of(orjson.loads(value))
+        except (ValueError, TypeError, KeyError, OverflowError):
+            return None
+
+    def complete(self, topic: str, raw: RawEvent) -> RawEvent:
+        """Fill in what a row written by another program may leave out: schema version, classification."""
+        shape = self._get(topic)
+        return raw._replace(
+            dataschema=raw.dataschema or shape.uri, classification=raw.classification or shape.classification
+        )
+
+    def check_owner(self, department: str, topic: str, event_id: str) -> None:
+        """Hold a department to its own topics.
+
+        Raises:
+            Refused: when the topic is not the department's to write, saying which are.
+        """
+        if topic in self._newest and topic.partition(".")[0] == department:
+            return
+        owned = ", ".join(self.topics_of(department)) or "no topic"
+        raise Refused(
+            topic=topic,
+            event_id=event_id if is_uuid(event_id) else None,
+            reason=self._why_unknown(topic, department),
+            remedy=f"{department} owns {owned}: publish there, or write a contract and release it.",
+        )
 
     def check_data(
         self,
@@ -128,17 +161,21 @@ class Gate:
             Refused: when the topic is not the department's to write.
             NotValid: with all problems of envelope and data.
         """
-        self._own(department, topic, raw.id)
-        shape = self._newest[topic]
+        self.check_owner(department, topic, raw.id)
+        shape = self._read_by.get((topic, raw.dataschema))
         problems = _address_problems(raw, department, topic)
-        if raw.dataschema != shape.uri:
+        if shape is None:
+            shape = self._newest[topic]
             problems.append(
-                Problem("dataschema", "envelope", f"expected {shape.uri}, the newest frozen version")
+                Problem("dataschema", "envelope", f"no frozen version; the newest is {shape.uri}")
             )
+        if raw.classification != shape.classification:
+            problems.append(Problem("dataclassification", "envelope", f"expected {shape.classification}"))
         if not is_uuid(raw.id):
             problems.append(Problem("id", "envelope", "expected a UUID in lower case"))
         problems += _time_problems(raw)
         data = _check_value(shape, raw, problems)
+        problems += _leak_problems(shape, raw, data)
         if problems:
             self._refuse(topic, raw.id if is_uuid(raw.id) else None, shape, problems)
         return data
@@ -168,17 +205,6 @@ class Gate:
             return self._newest[topic]
         except KeyError:
             raise Refused(topic=topic, reason=self._why_unknown(topic, "")) from None
-
-    def _own(self, department: str, topic: str, event_id: str) -> None:
-        if topic.partition(".")[0] == department and topic in self._newest:
-            return
-        owned = ", ".join(self.topics_of(department)) or "no topic"
-        raise Refused(
-            topic=topic,
-            event_id=event_id if is_uuid(event_id) else None,
-            reason=self._why_unknown(topic, department),
-            remedy=f"{department} owns {owned}: publish there, or write a contract and release it.",
-        )
 
     def _why_unknown(self, topic: str, department: str) -> str:
         parts = names.find_topic(topic)
@@ -262,6 +288,24 @@ def _check_value(shape: Shape, raw: RawEvent, problems: list[Problem]) -> Any:
         joined = "|".join(shape.key)
         problems.append(Problem("partitionkey", "key", f"expected the key made from {joined}"))
     return data
+
+
+def _leak_problems(shape: Shape, raw: RawEvent, data: Any) -> list[Problem]:
+    """Find a personal value in the envelope, which every log and every reader's tools may show."""
+    texts = [
+        text for path in shape.personal_paths for _, text in _iter_at(data, path, "") if isinstance(text, str)
+    ]
+    envelope = {
+        "subject": raw.subject,
+        "partitionkey": raw.key,
+        "correlationid": raw.correlation_id,
+        "causationid": raw.causation_id,
+    }
+    return [
+        Problem(name, "personal", "holds a personal value of the data; use a keyed hash")
+        for name, held in envelope.items()
+        if held and any(held == text or (len(text) >= SHORTEST_LEAK and text in held) for text in texts)
+    ]
 
 
 def _iter_at(data: Any, steps: Sequence[str], path: str) -> Iterator[tuple[str, Any]]:

@@ -40,22 +40,19 @@ _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 }
 
 
-def problem_of(flaw: Any) -> Problem:
-    """Turn one of jsonschema-rs's errors into a problem in our words, at the field it is about."""
+def problems_of(flaw: Any) -> list[Problem]:
+    """Turn one of jsonschema-rs's errors into problems in our words, at the fields they are about."""
     path = ""
     for step in flaw.instance_path:
         path = pointer(path, step)
     rule = flaw.kind.name
     kind = flaw.kind.as_dict()
     if rule == "required":
-        return Problem(f"{path}/{kind['property']}", rule, "is required and missing")
+        return [Problem(f"{path}/{kind['property']}", rule, "is required and missing")]
     if rule == "additionalProperties":
-        unknown = kind["unexpected"]
-        where = pointer(path, unknown[0]) if len(unknown) == 1 else path
-        named = sorted({pointer("", name)[1:] for name in unknown})
-        return Problem(where, rule, f"not in the contract: {_listed(named)}")
+        return [Problem(pointer(path, name), rule, "is not in the contract") for name in kind["unexpected"]]
     sentence = _SENTENCES.get(rule)
-    return Problem(path, rule, sentence(kind) if sentence else f"breaks the schema's {rule}")
+    return [Problem(path, rule, sentence(kind) if sentence else f"breaks the schema's {rule}")]
 
 
 def _type_words(types: Any) -> str:

@@ -1,8 +1,9 @@
 """One frozen schema version, made ready to check data quickly (hop 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +14,7 @@ from lienthong.errors import ContractsNotSound, NotStrict, Problem
 from lienthong.moments import Plan, find_moments, moment_problems
 from lienthong.names import find_schema_version
 from lienthong.rules import Rule, compile_rules
-from lienthong.sentences import problem_of
+from lienthong.sentences import problems_of
 
 MOST_BYTES: Final = 262_144
 """No contract may allow more data in one event."""
@@ -42,6 +43,8 @@ class Shape:
     references: Mapping[str, tuple[str, str]]
     rules: tuple[Rule, ...]
     moments: Plan
+    personal_paths: tuple[tuple[str, ...], ...]
+    """Where personal and sensitive values stand; `*` for each element of an array."""
     validator: Any = field(repr=False)
 
     @classmethod
@@ -78,6 +81,7 @@ class Shape:
                 },
                 rules=compile_rules(schema.get("x-rules", ()), schema),
                 moments=find_moments(schema),
+                personal_paths=tuple(_iter_personal(schema, (), inherited=False)),
                 validator=validator,
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as flaw:
@@ -110,13 +114,14 @@ class Shape:
     def _all_problems(self, data: Any, problems: list[Problem], event: Circumstances) -> list[Problem]:
         """Add what the schema says, one problem a place; rules count only where the schema is content."""
         told = {problem.path for problem in problems}
-        for flaw in self.validator.iter_errors(data):
-            problem = problem_of(flaw)
-            if problem.path not in told or problem.rule == "required":
+        flaws = chain.from_iterable(map(problems_of, self.validator.iter_errors(data)))
+        # A format has the better sentence; a text that breaks it often breaks a pattern beside it.
+        for problem in sorted(
+            islice(flaws, strict_json.MOST_PROBLEMS), key=lambda flaw: flaw.rule == "pattern"
+        ):
+            if problem.path not in told:
                 problems.append(problem)
-            if len(problems) >= strict_json.MOST_PROBLEMS:
-                break
-        told = {problem.path for problem in problems}
+                told.add(problem.path)
         problems += [problem for problem in moment_problems(data, self.moments) if problem.path not in told]
         # A rule over unsound data often cannot be evaluated; only where it says a clear no is it told.
         problems += [
@@ -151,6 +156,18 @@ def load_shape(path: Path, schemas_dir: Path) -> Shape:
             reason=f"{path} says that it is version {shape.version} of {shape.topic}", remedy=_REMEDY
         )
     return shape
+
+
+def _iter_personal(
+    schema: Mapping[str, Any], path: tuple[str, ...], *, inherited: bool
+) -> Iterator[tuple[str, ...]]:
+    """Walk the leaves that are classified personal or sensitive, themselves or by what contains them."""
+    personal = inherited or (bool(path) and schema.get("x-classification") in {"personal", "sensitive"})
+    inner = {**schema.get("properties", {}), **({"*": schema["items"]} if "items" in schema else {})}
+    for name, child in inner.items():
+        yield from _iter_personal(child, (*path, name), inherited=personal)
+    if personal and not inner:
+        yield path
 
 
 def _refuse_address(uri: str) -> Any:
