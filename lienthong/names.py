@@ -8,7 +8,7 @@ NAMESPACE: Final = "vn.gov.hanoi"
 
 DEPARTMENT: Final = re.compile(r"[a-z]+")
 RESERVED: Final = frozenset({"admin", "none", "postgres", "public"})
-"""Names that mean somebody else on a cluster or in a database: a department called so would have their rights."""
+"""Names that mean somebody else on a cluster or in a database: a department called so had their rights."""
 
 EVENT: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
 PURPOSE: Final = EVENT

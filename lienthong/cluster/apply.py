@@ -130,7 +130,7 @@ def open_cluster(
     """Open the embedded bus of a data folder, or with a connection any other cluster.
 
     Raises:
-        BusNotUsable: no bus runs, it is out of reach, does not let us in, or is another than the recorded one.
+        BusNotUsable: no bus runs, it is out of reach, does not let us in, or is not the recorded one.
     """
     if connection is not None:
         with open_admin(connection, within) as admin:
@@ -150,10 +150,10 @@ def open_cluster(
         if admin.cluster_id != bus["cluster_id"]:
             raise BusNotUsable(
                 reason=(
-                    f"Cluster {admin.cluster_id} answers at {bus['bootstrap_servers']}, but {data} belongs to "
-                    f"cluster {bus['cluster_id']}."
+                    f"Cluster {admin.cluster_id} answers at {bus['bootstrap_servers']}, but {data} "
+                    f"belongs to cluster {bus['cluster_id']}."
                 ),
-                remedy="Another bus has taken its ports: stop that one, then start this one with `lienthong up`.",
+                remedy="Another bus has taken its ports: stop it, then start this one with `lienthong up`.",
             )
         administrators = frozenset({ADMIN, postgres.username})
         yield Cluster(admin, data, administrators, max(admin.brokers, bus["brokers"]), postgres)
