@@ -1,6 +1,7 @@
 """The brokers of the embedded bus: their settings, their first formatting, their command (hop 4)."""
 
 import base64
+import shutil
 import subprocess
 import uuid
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ ADMIN: Final = "admin"
 CONTROLLER: Final = "controller"
 SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 PLAIN: Final = "org.apache.kafka.common.security.plain.PlainLoginModule"
+DISALLOWED: Final = (
+    "com.sun.security.auth.module.JndiLoginModule",
+    "com.sun.security.auth.module.LdapLoginModule",
+)
 
 SETTINGS: Final = {
     "process.roles": "broker,controller",
@@ -31,6 +36,7 @@ SETTINGS: Final = {
     "sasl.mechanism.controller.protocol": "PLAIN",
     "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
     "connections.max.reauth.ms": "900000",
+    # All clients of the embedded bus come from one address.
     "max.connections.per.ip": "2000",
     "auto.create.topics.enable": "false",
     "unclean.leader.election.enable": "false",
@@ -79,6 +85,16 @@ class Node:
         return self.folder / "logs" / "server.log"
 
     @property
+    def output(self) -> Path:
+        """What the broker says before its log is open."""
+        return self.folder / "logs" / "start.log"
+
+    @property
+    def temporary(self) -> Path:
+        """Where compression libraries unpack themselves: not in the machine's folder, a kill leaves them."""
+        return self.folder / "temporary"
+
+    @property
     def is_formatted(self) -> bool:
         return (self.records / "meta.properties").exists()
 
@@ -106,7 +122,8 @@ def write_settings(node: Node, nodes: Sequence[Node], admin: str, controller: st
             f'{SCRAM} required username="{ADMIN}" password="{admin}";'
         ),
         "listener.name.controller.plain.sasl.jaas.config": (
-            f'{PLAIN} required username="{CONTROLLER}" password="{controller}" user_{CONTROLLER}="{controller}";'
+            f'{PLAIN} required username="{CONTROLLER}" password="{controller}" '
+            f'user_{CONTROLLER}="{controller}";'
         ),
         "default.replication.factor": copies,
         "min.insync.replicas": in_sync,
@@ -150,18 +167,31 @@ def java_command(java: Path, jars: Sequence[Path], options: Sequence[str], *argu
         "-Djava.awt.headless=true",
         # An open door of older versions stays shut (CVE-2025-27817, -27818).
         "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=",
-        "-Dorg.apache.kafka.disallowed.login.modules="
-        "com.sun.security.auth.module.JndiLoginModule,com.sun.security.auth.module.LdapLoginModule",
+        f"-Dorg.apache.kafka.disallowed.login.modules={','.join(DISALLOWED)}",
         "-cp",
         ":".join(str(jar) for jar in jars),
         *arguments,
     ]
 
 
-def broker_command(node: Node, java: Path, jars: Sequence[Path], options: Sequence[str]) -> list[str]:
+def broker_command(node: Node, java: Path, jars: Sequence[Path]) -> list[str]:
     """Build the command of a node."""
-    log = f"-Dlog4j2.configurationFile={node.folder / 'log4j2.properties'}"
-    return java_command(java, jars, [*options, log], "kafka.Kafka", str(node.settings))
+    options = (
+        "-Xms96m",
+        "-Xmx448m",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",
+        f"-XX:ErrorFile={node.folder / 'logs' / 'crash-%p.log'}",
+        f"-Djava.io.tmpdir={node.temporary}",
+        f"-Dlog4j2.configurationFile={node.folder / 'log4j2.properties'}",
+    )
+    return java_command(java, jars, options, "kafka.Kafka", str(node.settings))
+
+
+def clear_remains(node: Node) -> None:
+    """After a kill: remove what the broker had unpacked for itself."""
+    shutil.rmtree(node.temporary, ignore_errors=True)
+    node.temporary.mkdir(mode=0o700)
 
 
 def format_nodes(

@@ -1,12 +1,13 @@
 """Choose the ports of the bus: the usual ones where they are free, the same again at each start."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import orjson
 
+from lienthong.embedded.secret import write_private
 from lienthong.errors import BusNotUsable
 
 HOST: Final = "127.0.0.1"
@@ -29,27 +30,46 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_ports(file: Path, brokers: int) -> dict[str, int]:
-    """Choose a port for each listener and note it; a port noted before is kept while it is free."""
-    noted: dict[str, int] = orjson.loads(file.read_bytes()) if file.exists() else {}
-    wanted = {"postgres": POSTGRES}
+def usual_ports(brokers: int) -> dict[str, int]:
+    """Name the ports that people expect."""
+    usual = {"postgres": POSTGRES}
     for node in range(1, brokers + 1):
-        wanted[f"broker-{node}"] = BROKER + node - 1
-        wanted[f"controller-{node}"] = CONTROLLER + node - 1
+        usual[f"kafka-{node}"] = BROKER + node - 1
+        usual[f"controller-{node}"] = CONTROLLER + node - 1
+    return usual
+
+
+def load_ports(file: Path) -> dict[str, int]:
+    """Read the ports of the last start; nothing where there was none or the file is damaged."""
+    try:
+        noted = orjson.loads(file.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    if not isinstance(noted, dict):
+        return {}
+    return {name: port for name, port in noted.items() if isinstance(port, int) and 0 < port < 1 << 16}
+
+
+def choose_ports(noted: Mapping[str, int], usual: Mapping[str, int], reach: int = REACH) -> dict[str, int]:
+    """Choose a free port for each listener: the one noted before, else the usual, else one near it."""
     chosen: dict[str, int] = {}
-    for name, usual in wanted.items():
-        chosen[name] = _choose(
-            name, (noted.get(name, usual), *range(usual, usual + REACH)), set(chosen.values())
-        )
-    file.write_bytes(orjson.dumps(chosen, option=orjson.OPT_INDENT_2) + b"\n")
+    for name, port in usual.items():
+        candidates = (noted.get(name, port), *range(port, port + reach))
+        chosen[name] = _first_free(name, candidates, set(chosen.values()))
     return chosen
 
 
-def _choose(name: str, candidates: Iterable[int], taken: set[int]) -> int:
+def note_ports(file: Path, chosen: Mapping[str, int]) -> None:
+    """Note the ports for the next start: clients that know them shall find the bus again."""
+    write_private(file, orjson.dumps(chosen, option=orjson.OPT_INDENT_2).decode())
+
+
+def _first_free(name: str, candidates: Iterable[int], taken: set[int]) -> int:
+    port = 0
     for port in candidates:
         if port not in taken and is_free(port):
             return port
     raise BusNotUsable(
-        reason=f"No free port was found for {name} on {HOST}.",
+        reason=f"No free port was found for {name} on {HOST}, up to {port}.",
         remedy="Stop programs that listen there (`ss -ltnp` lists them) and start again.",
     )

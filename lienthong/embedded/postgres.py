@@ -2,6 +2,9 @@
 
 import os
 import pwd
+import shutil
+import signal
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,7 @@ import psutil
 
 from lienthong.embedded.ports import HOST
 from lienthong.embedded.secret import write_private
+from lienthong.embedded.supervisor import OsUser, launch_command, plain_environment
 from lienthong.errors import BusNotUsable
 
 SUPERUSER: Final = "postgres"
@@ -44,7 +48,7 @@ class Postgres:
 
     folder: Path
     port: int
-    user: tuple[int, int] | None
+    user: OsUser | None
 
     @property
     def log_folder(self) -> Path:
@@ -53,6 +57,11 @@ class Postgres:
     @property
     def log(self) -> Path:
         return self.log_folder / "postgres.log"
+
+    @property
+    def output(self) -> Path:
+        """What the server says before its log is open."""
+        return self.folder.with_name("postgres-start.log")
 
     @property
     def is_initialised(self) -> bool:
@@ -73,7 +82,7 @@ def programs() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-def find_os_user() -> tuple[int, int] | None:
+def find_os_user(data: Path) -> OsUser | None:
     """Choose whom PostgreSQL runs as: ourselves, or another when we are root."""
     if os.geteuid() != 0:
         return None
@@ -82,28 +91,45 @@ def find_os_user() -> tuple[int, int] | None:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return entry.pw_uid, entry.pw_gid
+        closed = not all(_may_enter(folder, entry) for folder in (data, programs()))
+        return OsUser(entry.pw_uid, entry.pw_gid, enters_any_folder=closed)
     raise BusNotUsable(
         reason=f"PostgreSQL does not run as root, and none of the users {', '.join(OS_USERS)} exists.",
         remedy="Start the bus as an ordinary user.",
     )
 
 
+def _may_enter(folder: Path, entry: pwd.struct_passwd) -> bool:
+    """Tell whether a user may pass through every folder on the way to (and into) this one."""
+    for part in (folder, *folder.parents):
+        found = part.stat()
+        if found.st_uid == entry.pw_uid:
+            bit = stat.S_IXUSR
+        elif found.st_gid == entry.pw_gid:
+            bit = stat.S_IXGRP
+        else:
+            bit = stat.S_IXOTH
+        if not found.st_mode & bit:
+            return False
+    return True
+
+
 def initialise(postgres: Postgres, password: str) -> None:
     """Make the database folder with passwords for everyone, from the first moment."""
-    for folder in (postgres.folder, postgres.log_folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if postgres.user:
-            os.chown(folder, *postgres.user)
+    _own(postgres.log_folder, postgres.user)
     if postgres.is_initialised:
         return
+    # Beside its place and moved there when whole: a kill in between leaves nothing that looks finished.
+    new = postgres.folder.with_name("postgres.new")
+    shutil.rmtree(new, ignore_errors=True)
+    _own(new, postgres.user)
     first_password = postgres.log_folder / "first.password"
     write_private(first_password, password)
     if postgres.user:
-        os.chown(first_password, *postgres.user)
+        os.chown(first_password, postgres.user.uid, postgres.user.gid)
     command = [
         str(programs() / "initdb"),
-        f"--pgdata={postgres.folder}",
+        f"--pgdata={new}",
         f"--username={SUPERUSER}",
         f"--pwfile={first_password}",
         "--auth=scram-sha-256",
@@ -113,17 +139,13 @@ def initialise(postgres: Postgres, password: str) -> None:
         "--locale=C",
         "--no-instructions",
     ]
-    user, group = postgres.user or (None, None)
     done = subprocess.run(
-        command,
-        cwd=postgres.folder,
+        launch_command(command, postgres.user, signal.SIGTERM),
+        cwd=new,
         capture_output=True,
         text=True,
         check=False,
-        user=user,
-        group=group,
-        extra_groups=[] if postgres.user else None,
-        env={"LC_ALL": "C", "PATH": os.environ.get("PATH", "")},
+        env={**plain_environment(), "LC_ALL": "C"},
     )
     first_password.unlink()
     if done.returncode != 0:
@@ -132,6 +154,14 @@ def initialise(postgres: Postgres, password: str) -> None:
             reason=f"The databases in {postgres.folder} could not be initialised: {last[0]}",
             remedy="Make sure that the disk has space and the folder can be written, then start again.",
         )
+    new.rename(postgres.folder)
+
+
+def _own(folder: Path, user: OsUser | None) -> None:
+    """Make a folder that only PostgreSQL's own user may look into."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if user:
+        os.chown(folder, user.uid, user.gid)
 
 
 def server_command(postgres: Postgres) -> list[str]:
@@ -151,9 +181,7 @@ def is_ready(postgres: Postgres, pid: int | None) -> bool:
         lines = (postgres.folder / "postmaster.pid").read_text().split("\n")
     except OSError:
         return False
-    return (
-        pid is not None and lines[0].strip() == str(pid) and lines[7:] != [] and lines[7].strip() == "ready"
-    )
+    return pid is not None and lines[0].strip() == str(pid) and len(lines) > 7 and lines[7].strip() == "ready"
 
 
 def clear_remains(postgres: Postgres) -> None:

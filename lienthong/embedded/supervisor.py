@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -18,6 +18,29 @@ LAUNCH: Final = Path(__file__).with_name("launch.py")
 BACK_OFF: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 HEALTHY_AFTER: Final = 60.0
 """A child that ran this many seconds is restarted without waiting when it dies."""
+
+
+@dataclass(frozen=True, slots=True)
+class OsUser:
+    """Whom a child runs as, when not as ourselves."""
+
+    uid: int
+    gid: int
+    enters_any_folder: bool = False
+    """Keeps the right to pass through folders that are closed to this user."""
+
+
+def launch_command(command: Sequence[str], user: OsUser | None, at_our_death: signal.Signals) -> list[str]:
+    """Wrap a command so that it runs as `user` and is sent a signal when we die."""
+    uid, gid, enters = (user.uid, user.gid, int(user.enters_any_folder)) if user else (-1, -1, 0)
+    wishes = [str(number) for number in (os.getpid(), int(at_our_death), uid, gid, enters)]
+    return [sys.executable, "-I", "-S", str(LAUNCH), *wishes, *command]
+
+
+def plain_environment() -> dict[str, str]:
+    """Give children no more of our environment than they need: it may hold secrets or odd settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "TZ") if name in os.environ}
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 @dataclass
@@ -28,16 +51,15 @@ class Child:
     command: Sequence[str]
     folder: Path
     output: Path
+    before_start: Callable[[], None]
     stop_signal: signal.Signals = signal.SIGTERM
+    user: OsUser | None = None
     patience: float = 20.0
-    user: tuple[int, int] | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-    before_start: Callable[[], None] | None = None
 
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     restarts: int = 0
-    due_at: float = 0.0
+    due_at: float | None = None
 
     @property
     def pid(self) -> int | None:
@@ -45,19 +67,17 @@ class Child:
 
     def start(self) -> None:
         """Start the program; the calling thread must live as long as the program shall."""
-        if self.before_start is not None:
-            self.before_start()
-        uid, gid = self.user or (-1, -1)
-        wishes = (str(os.getpid()), str(int(self.stop_signal)), str(uid), str(gid))
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        with self.output.open("ab") as output:
+        self.before_start()
+        with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(LAUNCH), *wishes, *self.command],
+                launch_command(self.command, self.user, self.stop_signal),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**_plain_environment(), **self.environment},
+                env=plain_environment(),
+                # Ctrl-C in a terminal reaches a whole group: only the supervisor may answer it.
+                process_group=0,
             )
         self.started_at = time.monotonic()
 
@@ -76,11 +96,17 @@ class Child:
             self.process.kill()
             self.process.wait()
 
-
-def _plain_environment() -> dict[str, str]:
-    """Give children no more of our environment than they need: it may hold secrets or odd locales."""
-    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "TZ") if name in os.environ}
-    return {**kept, "LC_ALL": "C.UTF-8"}
+    def as_json(self) -> dict[str, Any]:
+        """Describe the child so that a later supervisor finds it again, and only it."""
+        created = None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            created = psutil.Process(self.pid).create_time() if self.pid is not None else None
+        return {
+            "pid": self.pid,
+            "created": created,
+            "signal": int(self.stop_signal),
+            "restarts": self.restarts,
+        }
 
 
 class Supervisor:
@@ -111,7 +137,7 @@ class Supervisor:
         self._restarting = True
 
     def stop(self) -> None:
-        """End the children, the last started first, and wait until they are gone."""
+        """End the children and wait until they are gone."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -124,7 +150,7 @@ class Supervisor:
         try:
             for child in self.children:
                 child.start()
-            self._on_change()
+                self._on_change()
         except BaseException as error:
             self._failure = error
             self._stopping.set()
@@ -133,40 +159,49 @@ class Supervisor:
             if self._restarting:
                 for child in self.children:
                     self._look_after(child)
-        for child in self.children:
-            child.end()
-        for child in self.children:
-            child.wait_until_ended()
+        self._end_all()
 
     def _look_after(self, child: Child) -> None:
         """Restart a child that has ended, sooner the longer it had run."""
         if child.pid is not None:
             return
         now = time.monotonic()
-        if child.due_at == 0.0:
-            if now - child.started_at > HEALTHY_AFTER:
-                child.restarts = 0
-            child.due_at = now + BACK_OFF[min(child.restarts, len(BACK_OFF) - 1)]
-            self._on_change()
-        elif now >= child.due_at:
-            child.due_at = 0.0
-            child.restarts += 1
-            # A start that fails (a full disk, say) is one more reason to wait, not to give up.
-            with contextlib.suppress(OSError, subprocess.SubprocessError):
+        # A step that fails (a full disk, say) is one more reason to wait, not to give up on the others.
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            if child.due_at is None:
+                if now - child.started_at > HEALTHY_AFTER:
+                    child.restarts = 0
+                child.due_at = now + BACK_OFF[min(child.restarts, len(BACK_OFF) - 1)]
+                self._on_change()
+            elif now >= child.due_at:
+                child.due_at = None
+                child.restarts += 1
                 child.start()
-            self._on_change()
+                self._on_change()
+
+    def _end_all(self) -> None:
+        """End the brokers first, together: each needs the others to hand over; then the database."""
+        brokers = [child for child in self.children if child.name != "postgres"]
+        others = [child for child in self.children if child.name == "postgres"]
+        for group in (brokers, others):
+            for child in group:
+                child.end()
+            for child in group:
+                child.wait_until_ended()
 
 
-def end_stray(pid: int, created: float, sign: str, patience: float = 10.0) -> bool:
+def end_stray(child: dict[str, Any], sign: str, patience: float = 10.0) -> bool:
     """End a child that outlived its supervisor; True if there was one.
 
     It is surely ours only if pid, creation time and a sign in its command line agree.
     """
+    if child["pid"] is None or child["created"] is None:
+        return False
     try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - created) > 2 or sign not in " ".join(process.cmdline()):
+        process = psutil.Process(child["pid"])
+        if abs(process.create_time() - child["created"]) > 1 or sign not in " ".join(process.cmdline()):
             return False
-        process.terminate()
+        process.send_signal(child["signal"])
         try:
             process.wait(patience)
         except psutil.TimeoutExpired:
