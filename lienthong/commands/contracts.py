@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lienthong.contracts import load_contracts
+from lienthong.contracts.check import check
 from lienthong.contracts.load import Contracts
 from lienthong.contracts.release import release as release_all
 from lienthong.settings import find_root
@@ -26,6 +27,24 @@ def register(app: typer.Typer) -> None:
 
 def _print_json(document: Any) -> None:
     typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+@contracts_app.command("check")
+def check_contracts(as_json: AsJson = False) -> None:
+    """Judge every contract, example and frozen schema; tell all problems, each with its line and remedy.
+
+    Example: lienthong contracts check
+    """
+    findings = check(find_root())
+    if as_json:
+        _print_json({"sound": not findings, "findings": [finding.as_json() for finding in findings]})
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+        count = len(findings)
+        typer.echo(f"{count} problem{'s' if count != 1 else ''}." if count else "Every contract is sound.")
+    if findings:
+        raise typer.Exit(1)
 
 
 @contracts_app.command("list")

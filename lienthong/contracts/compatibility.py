@@ -1,4 +1,4 @@
-"""Compare a contract's shape with the frozen one. Today any change is refused; versions are computed here later."""
+"""Compare a contract's shape with the frozen one; today any change is refused (hop 3)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def changes(frozen: Mapping[str, Any], current: Mapping[str, Any]) -> list[Chang
 
 
 def next_version(frozen_version: str, differences: list[Change]) -> str | None:
-    """Compute the version a changed shape takes; None where nothing, or nothing we may release, comes of it."""
+    """Compute the version that a shape with these differences takes; None where it may not be released."""
     # The seam: once minor and patch versions are computed, harmless differences give the next one here.
     return frozen_version if not differences else None
 

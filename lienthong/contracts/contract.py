@@ -25,7 +25,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `options` are ODCS logicalTypeOptions as written (minLength, maximum, pattern, minItems …)."""
+    """One field. `options` are ODCS logicalTypeOptions as written (minLength, maximum, pattern …)."""
 
     name: str
     label: str
@@ -38,7 +38,7 @@ class Field:
     examples: tuple[Any, ...] = ()
     key_position: int | None = None
     reference: str | None = None
-    """Topic that owns the code this field holds (from the ODCS foreignKey relationship), e.g. `science.unit.v1`."""
+    """Topic that owns the code this field holds (the ODCS foreignKey relationship): `science.unit.v1`."""
     reference_field: str | None = None
     fields: tuple["Field", ...] = ()
     """Of an object: its fields."""
@@ -58,7 +58,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A line that lets a department read: who, on what ground, for what, which top-level fields, until when."""
+    """A line that lets a department read: who, on what ground, for what, which fields, until when."""
 
     department: str
     purpose: str
@@ -107,7 +107,9 @@ class Contract:
     @property
     def classification(self) -> Classification:
         """The highest classification of any field."""
-        return max((f.classification for _, f in self.iter_fields()), key=CLASSIFICATIONS.index, default="public")
+        return max(
+            (f.classification for _, f in self.iter_fields()), key=CLASSIFICATIONS.index, default="public"
+        )
 
     def iter_fields(self) -> Iterator[tuple[str, Field]]:
         """Walk every field, nested ones included, as (`mother/personal_number`, field)."""

@@ -25,7 +25,7 @@ MOST_DEPTH: Final = 32
 MOST_INTEGER: Final = 2**53 - 1
 """Beyond it, readers whose numbers are doubles would see another number."""
 
-# The core schema of YAML 1.2: `no`, `on` and dates are strings. Octal and hexadecimal are left out: surprises.
+# The core schema of YAML 1.2: `no`, `on` and dates are strings. No octal, no hexadecimal: surprises.
 _NULL: Final = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
@@ -33,7 +33,7 @@ _FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9
 _NUMBER_LIKE: Final = re.compile(
     r"[-+]?0[0-9]+(?:\.[0-9]*)?|0[xo][0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
-# Line breaks and tabs apart, nothing that cannot be seen: C0, DEL, C1, zero-width, bidi, line separators, BOM.
+# What cannot be seen, line breaks and tabs apart: C0, DEL, C1, zero-width, bidi, line separators, BOM.
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )

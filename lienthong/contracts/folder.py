@@ -17,7 +17,7 @@ _CONTRACT: Final = re.compile(r"([a-z]+(?:-[a-z]+)*)\.v([1-9][0-9]{0,3})(\.examp
 
 @dataclass(slots=True)
 class Folder:
-    """Every file under `contracts/` that could be read, by topic and by department, and all that was found."""
+    """Every file under `contracts/` that could be read, and all that was found on the way."""
 
     root: Path
     contracts: dict[names.Topic, Document] = field(default_factory=dict)

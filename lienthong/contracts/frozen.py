@@ -1,4 +1,4 @@
-"""The frozen schemas in `schemas/`: written once, never changed, each with its fingerprint in the index (hop 3)."""
+"""The frozen schemas in `schemas/`: written once, never changed, fingerprints in the index (hop 3)."""
 
 import hashlib
 import os

@@ -1,6 +1,5 @@
 """Load sound contracts: what every other part of the library starts from (hop 3)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,18 +9,15 @@ from typing import Any, Final
 from lienthong import names
 from lienthong.contracts.contract import Classification, Code, Contract, Field, Grant, InvalidExample, Rule
 from lienthong.contracts.document import Document, Finding
+from lienthong.contracts.fields import REFERENCE, key_fields
 from lienthong.contracts.folder import Folder, read_folder
+from lienthong.contracts.soundness import soundness_findings
 from lienthong.errors import ContractsNotSound
 
 PARTITIONS: Final = 6
 MAX_BYTES: Final = 64 * 1024
 SECONDS: Final = {"ms": 0.001, "s": 1, "min": 60, "h": 3_600, "d": 86_400, "y": 365 * 86_400}
 """Units of time a promise may be written in."""
-REFERENCE: Final = re.compile(
-    r"(?:\.\./([a-z]+)/)?([a-z]+(?:-[a-z]+)*)\.v([1-9][0-9]{0,3})\.yaml"
-    r"#/schema/([a-z]+(?:-[a-z]+)*)/properties/([a-z][a-z0-9_]*)"
-)
-"""`facility.v1.yaml#/schema/facility/properties/facility_code`, or `../science/unit.v1.yaml#/…` of another's."""
 LIVE: Final = ("active", "deprecated")
 """Statuses of contracts that have a frozen schema, a class and a topic."""
 
@@ -55,10 +51,9 @@ class Contracts:
 
 
 def load_contracts(root: Path) -> Contracts:
-    """Read `contracts/` under `root`; raise ContractsNotSound, with every finding, unless all of it is sound."""
+    """Read `contracts/` under `root`; raise ContractsNotSound, with every finding, unless all is sound."""
     folder = read_folder(root)
-    findings = list(folder.findings)
-    if findings:
+    if findings := [*folder.findings, *soundness_findings(folder)]:
         raise not_sound(findings)
     return build_contracts(folder)
 
@@ -121,15 +116,6 @@ def build_contract(topic: names.Topic, document: Document, examples: Document | 
 def custom_properties(item: Mapping[str, Any]) -> dict[str, Any]:
     """Read ODCS customProperties as a mapping."""
     return {entry["property"]: entry["value"] for entry in item.get("customProperties", ())}
-
-
-def key_fields(properties: list[dict[str, Any]]) -> dict[str, int]:
-    """Give the fields of the record key and their positions: the partition key, else the primary key."""
-    for flag, position in (("partitioned", "partitionKeyPosition"), ("primaryKey", "primaryKeyPosition")):
-        keyed = {item["name"]: item.get(position, 1) for item in properties if item.get(flag) is True}
-        if keyed:
-            return keyed
-    return {}
 
 
 def _field(item: Mapping[str, Any], department: str, inherited: Classification = "public") -> Field:

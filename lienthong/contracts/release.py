@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lienthong import names
 from lienthong.contracts import compatibility
 from lienthong.contracts.contract import Contract
 from lienthong.contracts.document import Finding
@@ -19,7 +20,7 @@ from lienthong.contracts.frozen import (
 )
 from lienthong.contracts.load import LIVE, Contracts, load_contracts, not_sound
 from lienthong.contracts.schema import json_schema, schema_bytes
-from lienthong.contracts.typed import events_module
+from lienthong.contracts.typed import class_collisions, events_module
 
 SERVICES: Final = "services"
 EVENTS: Final = "events.py"
@@ -42,11 +43,13 @@ class Released:
 def release(root: Path, *, write: bool = True) -> Released:
     """Freeze every contract not frozen yet and write the rooms' classes; all or nothing.
 
-    Raise ContractsNotSound where contracts or frozen files are not sound, or a frozen contract's shape changed.
+    Raises:
+        ContractsNotSound: where contracts or frozen files are not sound, or a frozen shape changed.
     """
     contracts = load_contracts(root)
     frozen, index, findings = read_frozen(root)
-    findings += changed_shapes(contracts, frozen)
+    findings += [*changed_shapes(contracts, frozen), *class_collisions(contracts)]
+    findings += forgotten_contracts(frozen, {contract.topic for contract in contracts.contracts.values()})
     if findings:
         raise not_sound(findings)
     added = {
@@ -74,6 +77,21 @@ def changed_shapes(contracts: Contracts, frozen: list[Frozen]) -> list[Finding]:
         if compatibility.next_version(last.version, differences) is None:
             findings.append(_changed(contract, last, differences, contracts.root))
     return findings
+
+
+def forgotten_contracts(frozen: list[Frozen], known: set[names.Topic]) -> list[Finding]:
+    """Find frozen schemas whose contract is gone: a dataset ends by its status, not by deletion."""
+    return [
+        Finding(
+            Path(SCHEMAS) / place(one.topic, one.version),
+            1,
+            "contract-missing",
+            f"was frozen, but {one.topic} has no contract any more.",
+            "Restore the contract; to end a dataset, set its status to retired.",
+        )
+        for one in frozen
+        if one.topic not in known
+    ]
 
 
 def _changed(

@@ -1,4 +1,4 @@
-"""Write a room's `events.py`: a typed class for what it publishes and for what it is granted, nothing else (hop 3)."""
+"""Write a room's `events.py`: a class for what it publishes and is granted, for nothing else (hop 3)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +8,7 @@ import orjson
 
 from lienthong import names
 from lienthong.contracts.contract import Contract, Field
+from lienthong.contracts.document import Finding
 from lienthong.contracts.load import LIVE, Contracts
 
 WIDTH: Final = 110
@@ -71,9 +72,24 @@ def seen_by(
     return publishes, reads
 
 
-def class_names(seen: Iterable[Seen]) -> list[str]:
-    """List every class name a room's module would hold, nested ones included."""
-    return [name for one in seen for name, _ in _nested(one.name, one.fields)] + [one.name for one in seen]
+def class_collisions(contracts: Contracts) -> list[Finding]:
+    """Find events and nested objects that would get the same class name in one room."""
+    versions = dict.fromkeys(contracts.contracts, "")
+    findings = []
+    for department in contracts.departments:
+        publishes, reads = seen_by(contracts, versions, department)
+        owners: dict[str, Contract] = {}
+        for seen in (*publishes, *reads):
+            for name in (*(name for name, _ in _nested(seen.name, seen.fields)), seen.name):
+                if name in owners:
+                    file = seen.contract.path.relative_to(contracts.root)
+                    first = owners[name].topic
+                    message = f"would be a second class {name} in the room of {department}, after {first}."
+                    findings.append(
+                        Finding(file, 1, "class-name", message, "Rename the event or the nested field.")
+                    )
+                owners.setdefault(name, seen.contract)
+    return findings
 
 
 def _class_name(contract: Contract) -> str:
@@ -118,7 +134,7 @@ def _class(name: str, title: str, fields: tuple[Field, ...], constants: tuple[st
 
 
 def _sentence(text: str) -> str:
-    """Make text from a contract safe and short inside a docstring: it can end neither the string nor the line."""
+    """Make a contract's text safe inside a docstring: it can end neither the string nor the line."""
     flat = " ".join(text.replace("\\", "/").replace('"', "'").split())
     return flat[: WIDTH - 12].rstrip(".") + "."
 
