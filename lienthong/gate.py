@@ -50,7 +50,7 @@ class Gate:
         """
         if not schemas_dir.is_dir():
             raise ContractsNotSound(
-                reason=f"{schemas_dir} is not a folder",
+                reason=f"{schemas_dir} is not a folder.",
                 remedy="Run `lienthong release` in the city's repository.",
             )
         return cls([load_shape(path, schemas_dir) for path in sorted(schemas_dir.glob("*/*/*.json"))])

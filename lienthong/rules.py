@@ -108,7 +108,7 @@ def _parse(expression: str) -> cel.Program:
     bare = _TEXT.sub("''", expression)
     if len(expression) > LONGEST or _depth(bare) > DEEPEST:
         raise ContractsNotSound(
-            reason=f"a rule is longer than {LONGEST} characters or deeper than {DEEPEST} brackets",
+            reason=f"a rule is longer than {LONGEST} characters or deeper than {DEEPEST} brackets.",
             remedy="Write several rules.",
         )
     try:
@@ -116,7 +116,8 @@ def _parse(expression: str) -> cel.Program:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as flaw:
-        reason = f"the rule {expression!r} cannot be read: {flaw}"
+        # The engine draws the place in the expression on further lines.
+        reason = f"the rule {expression!r} cannot be read: {str(flaw).splitlines()[0]}."
         raise ContractsNotSound(reason=reason, remedy="See the CEL language definition.") from None
 
 

@@ -1,6 +1,6 @@
 """One frozen schema version, made ready to check data quickly (hop 3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -57,17 +57,11 @@ class Shape:
         uri = str(schema.get("$id", ""))
         named = find_schema_version(uri)
         if named is None:
-            raise ContractsNotSound(
-                reason=f"the schema's $id {uri!r} names no version of an event", remedy=_REMEDY
-            )
+            raise _not_sound("the schema's $id names no version of an event")
         try:
-            validator = jsonschema_rs.Draft202012Validator(
-                dict(schema),
-                validate_formats=True,
-                ignore_unknown_formats=False,
-                pattern_options=jsonschema_rs.RegexOptions(),
-                retriever=_refuse_address,
-            )
+            validator = _validator(schema)
+            if not _may_be_key(schema, schema["x-key"]):
+                raise _not_sound(f"the schema {uri} cannot be used: its key is not made of required fields")
             return cls(
                 topic=schema["x-topic"],
                 version=named[2],
@@ -85,13 +79,10 @@ class Shape:
                 validator=validator,
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as flaw:
-            raise ContractsNotSound(
-                reason=f"the schema {uri} cannot be used: {flaw}", remedy=_REMEDY
-            ) from flaw
-        except (KeyError, TypeError) as flaw:
-            raise ContractsNotSound(
-                reason=f"the schema {uri} lacks or misspells {flaw}", remedy=_REMEDY
-            ) from flaw
+            # The rest of its text repeats the whole schema.
+            raise _not_sound(f"the schema {uri} cannot be used: {str(flaw).splitlines()[0]}") from flaw
+        except (KeyError, TypeError, AttributeError) as flaw:
+            raise _not_sound(f"the schema {uri} lacks or misspells something: {flaw}") from flaw
 
     def check(self, value: bytes, event: Circumstances) -> tuple[Any, list[Problem]]:
         """Read and check data: size, strict JSON, text, schema, real dates, rules; every problem at once."""
@@ -136,26 +127,50 @@ class Shape:
         return "|".join(_key_text(data[name]) for name in self.key)
 
 
-_REMEDY: Final = "Frozen schemas are written by `lienthong release` only: restore the file from the history."
-
-
 def load_shape(path: Path, schemas_dir: Path) -> Shape:
     """Load one frozen schema file; its place must agree with what it says."""
     try:
         schema = strict_json.loads(path.read_bytes())
     except (OSError, NotStrict) as flaw:
-        raise ContractsNotSound(reason=f"{path} cannot be read: {flaw}", remedy=_REMEDY) from flaw
+        raise _not_sound(f"{path} cannot be read: {flaw}") from flaw
     if not isinstance(schema, dict):
-        raise ContractsNotSound(reason=f"{path} is not a JSON object", remedy=_REMEDY)
-    shape = Shape.of(schema)
+        raise _not_sound(f"{path} is not a JSON object")
+    try:
+        shape = Shape.of(schema)
+    except ContractsNotSound as flaw:
+        raise _not_sound(f"{path}: {flaw.fields['reason'].rstrip('.')}") from flaw
     department, event = path.relative_to(schemas_dir).parts[:2]
     major = shape.version.split(".", 1)[0]
     named = find_schema_version(shape.uri)
     if named != (department, event, path.stem) or shape.topic != f"{department}.{event}.v{major}":
-        raise ContractsNotSound(
-            reason=f"{path} says that it is version {shape.version} of {shape.topic}", remedy=_REMEDY
-        )
+        raise _not_sound(f"{path} says that it is version {shape.version} of {shape.topic}")
     return shape
+
+
+def _not_sound(reason: str) -> ContractsNotSound:
+    remedy = "Frozen schemas are written by `lienthong release` only: restore the file from the history."
+    return ContractsNotSound(reason=f"{reason}.", remedy=remedy)
+
+
+def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        dict(schema),
+        validate_formats=True,
+        ignore_unknown_formats=False,
+        pattern_options=jsonschema_rs.RegexOptions(),
+        retriever=_refuse_address,
+    )
+
+
+def _refuse_address(uri: str) -> Any:
+    raise ValueError(f"the schema refers to {uri}; nothing outside the file is read")
+
+
+def _may_be_key(schema: Mapping[str, Any], key: Sequence[str]) -> bool:
+    scalar = {"string", "integer", "boolean"}
+    return bool(key) and all(
+        name in schema["required"] and schema["properties"][name].get("type") in scalar for name in key
+    )
 
 
 def _iter_personal(
@@ -168,10 +183,6 @@ def _iter_personal(
         yield from _iter_personal(child, (*path, name), inherited=personal)
     if personal and not inner:
         yield path
-
-
-def _refuse_address(uri: str) -> Any:
-    raise ValueError(f"the schema refers to {uri}; nothing outside the file is read")
 
 
 def _key_text(value: Any) -> str:
