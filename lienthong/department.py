@@ -254,7 +254,7 @@ class Department:
     ) -> None:
         """Check codes against the states that are kept here; the others are their readers' to check."""
         asked = [
-            (code.path, code.topic, str(code.value))
+            (code.path, code.topic, code.code)
             for code in gate.iter_references(topic, parsed)
             if code.topic in self.kept
             or (code.topic.startswith(f"{self.name}.") and gate.is_state(code.topic))

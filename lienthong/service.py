@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -33,11 +34,13 @@ Scope = dict[str, Any]
 class Service:
     """What runs behind a department's declaration, between start and stop."""
 
-    def __init__(self, department: Department, tables: str) -> None:
+    def __init__(self, department: Department, tables: str, *, root: Path | None = None) -> None:
         self.department = department
         self.parts: dict[str, str] = {"service": "not started"}
         self.readers: list[Reader] = []
         self._tables = tables
+        self._root = root
+        self.pool: Pool | None = None
         self._stopping = asyncio.Event()
         self._relay_stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -55,7 +58,7 @@ class Service:
         settings = settings or load_settings(department.name)
         set_up_logs(settings.log_level)
         log = get_log(department=department.name)
-        root = find_root()
+        root = self._root or find_root()
         check_grants(department, contracts.load_contracts(root))
         gate = Gate.load(root / "schemas")
         self.parts["service"] = "waiting for the database"
@@ -63,6 +66,7 @@ class Service:
         pool = await open_pool_patiently(
             url, settings.database_connections, f"lienthong.{department.name}", log, self._stopping
         )
+        self.pool = pool
         self._closing.append(lambda: _close(pool))
         await set_up_tables(pool, self._tables)
         producer = Producer(settings)

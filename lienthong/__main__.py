@@ -1,0 +1,5 @@
+"""`python -m lienthong` is the command `lienthong`."""
+
+from lienthong.commands import main
+
+main()

@@ -1,0 +1,40 @@
+"""A real Kafka and a real PostgreSQL for a whole run, and scratch departments that no test shares."""
+
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lienthong import contracts
+from lienthong.cluster.apply import apply_contracts
+from lienthong.embedded.bus import Bus
+from tests.broker.scratch import City, write_city
+
+PAIRS = 26
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data folder of a running bus; LIENTHONG_TEST_BUS names one that runs already."""
+    if told := os.environ.get("LIENTHONG_TEST_BUS"):
+        yield Path(told)
+        return
+    folder = tmp_path_factory.mktemp("bus")
+    with Bus(folder):
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def scratch(data: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> City:
+    """A city of scratch departments beside the repository's own, applied once."""
+    root = tmp_path_factory.mktemp("city")
+    city = write_city(root, data, PAIRS, beside=None)
+    apply_contracts(contracts.load_contracts(root), data, date(2026, 1, 1))
+    return city
