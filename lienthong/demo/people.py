@@ -80,6 +80,6 @@ def draw_person(dice: Random, sex: Sex, today: date, ages: tuple[int, int] = (19
 
 
 def personal_number(dice: Random, sex: Sex, born_on: date) -> str:
-    """Make 12 digits: province of birth, century with sex (0, 1: the 1900s; 2, 3: the 2000s), year, serial."""
+    """Make 12 digits: province of birth, century with sex (0, 1: 1900s; 2, 3: 2000s), year, serial."""
     century = 2 * (born_on.year // 100 - 19) + (sex == "female")
     return f"{NOWHERE}{century}{born_on:%y}{dice.randrange(1_000_000):06d}"

@@ -1,7 +1,7 @@
 """What sources really hand in: the ways a record of any department comes in broken, one function a way."""
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -89,6 +89,13 @@ def put_at(record: Record, path: Sequence[str], value: Any) -> Record:
     else:
         changed[name] = value
     return changed
+
+
+def put_all(record: Record, values: Mapping[Sequence[str], Any]) -> Record:
+    """Copy a record with another value at each of some paths."""
+    for path, value in values.items():
+        record = put_at(record, path, value)
+    return record
 
 
 def _text(record: Record, path: Sequence[str]) -> str:
