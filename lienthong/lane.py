@@ -250,10 +250,8 @@ class Lane:
         self._waiting.extendleft(reversed(back_in_line))
 
     def _back_off(self, attempts: int) -> float:
-        most = min(
-            self._settings.back_off_seconds * 2 ** (attempts - 1), self._settings.back_off_most_seconds
-        )
-        return most * random.uniform(0.5, 1.0)  # noqa: S311
+        wait = self._settings.back_off_seconds * 2.0 ** (attempts - 1)
+        return min(wait, self._settings.back_off_most_seconds) * random.uniform(0.5, 1.0)  # noqa: S311
 
     def _tell(self, taken: Taken, fate: Fate, handled_at: datetime) -> None:
         labels = (taken.record.topic, self._group)

@@ -55,6 +55,10 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     user: OsUser | None = None
     patience: float = 20.0
+    environment: dict[str, str] | None = None
+    """What the program is given instead of the plain environment."""
+    keeps_output: bool = False
+    """Whether a restart goes on in the same output file."""
 
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
@@ -68,14 +72,14 @@ class Child:
     def start(self) -> None:
         """Start the program; the calling thread must live as long as the program shall."""
         self.before_start()
-        with self.output.open("wb") as output:
+        with self.output.open("ab" if self.keeps_output else "wb") as output:
             self.process = subprocess.Popen(
                 launch_command(self.command, self.user, self.stop_signal),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=plain_environment(),
+                env=plain_environment() if self.environment is None else self.environment,
                 # Ctrl-C in a terminal reaches a whole group: only the supervisor may answer it.
                 process_group=0,
             )

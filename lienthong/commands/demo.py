@@ -1,0 +1,198 @@
+"""`lienthong demo`: the whole city on one machine, from nothing to the account of every fact."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from lienthong.commands.up import Screen
+from lienthong.demo import Scale
+from lienthong.demo.ledger import Ledger
+from lienthong.demo.play import Play, Story
+from lienthong.settings import find_data, find_root
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+
+
+def demo(
+    size: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Births; the other input is in proportion.")
+    ] = 1_000,
+    seed: Annotated[int, typer.Option(help="Where all chance comes from: same seed, same city.")] = 63,
+    pace: Annotated[float, typer.Option(min=0, help="Seconds over which the input comes in.")] = 12.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when all is accounted for; do not stay up.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the account there, as JSON.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Data folder; an earlier demo's is replaced.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the account as one JSON document.")] = False,
+) -> None:
+    """Play the city: start the bus, apply the contracts, run every service, hand the input in, balance the ledger.
+
+    Exit status 0 when every fact is accounted for, 1 when one is not.
+
+    Example: lienthong demo --once --report demo.json
+    """
+    play = Play(find_root(), find_data(data), Scale(seed=seed, size=size), pace_seconds=pace)
+    screen = Screen()
+    balanced = asyncio.run(_play(play, screen, once=once, report=report, as_json=as_json))
+    raise typer.Exit(0 if balanced else 1)
+
+
+async def _play(play: Play, screen: Screen, *, once: bool, report: Path | None, as_json: bool) -> bool:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    working = asyncio.current_task()
+    assert working is not None
+
+    def end() -> None:
+        stop.set()
+        working.cancel()
+
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(ending, end)
+    try:
+        async with play.running(screen):
+            with _live(screen.console) as show:
+                await play.watch(show)
+            ledger = await play.account()
+            told = _report(play.story, ledger)
+            if report is not None:
+                report.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+            if as_json:
+                sys.stdout.write(orjson.dumps(told).decode() + "\n")
+            else:
+                Console().print(summary(play.story, ledger))
+            if not once:
+                screen.step(
+                    "Everything stays up until Ctrl-C. `lienthong status` says where; `lienthong env justice` lets you in."
+                )
+                with contextlib.suppress(asyncio.CancelledError):
+                    await stop.wait()
+            return ledger.balanced
+    except asyncio.CancelledError:
+        screen.step("Stopped before the account was drawn up.")
+        return False
+
+
+@contextlib.contextmanager
+def _live(console: Console) -> Any:
+    """Show the live table on a terminal; elsewhere a line every few seconds."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            yield lambda story: live.update(table(story))
+        return
+    looks = 0
+
+    def line(story: Story) -> None:
+        nonlocal looks
+        looks += 1
+        if looks % 8 == 1 and story.rows:
+            handled = sum(row["handled"] for row in story.rows)
+            lag = sum(row["lag"] for row in story.rows)
+            console.print(f"{story.seconds():6.1f} s  handled {handled}, lag {lag}", highlight=False)
+
+    yield line
+
+
+def table(story: Story) -> Table:
+    """Draw the live table: a line for each topic and reader."""
+    drawn = Table(title=f"Liên Thông · {story.seconds():.0f} s", title_justify="left")
+    drawn.add_column("Chủ đề · topic")
+    drawn.add_column("Nơi đọc · reader")
+    for heading in (
+        "vào · in",
+        "đã xử lý · handled",
+        "để riêng · set aside",
+        "chờ · lag",
+        "p50 ms",
+        "p99 ms",
+    ):
+        drawn.add_column(heading, justify="right")
+    for row in story.rows:
+        drawn.add_row(
+            row["topic"],
+            row["group"],
+            str(row["in"]),
+            str(row["handled"]),
+            str(row["set_aside"] or ""),
+            str(row["lag"] or ""),
+            *("" if row[p] is None else f"{row[p] * 1000:.0f}" for p in ("p50", "p99")),
+        )
+    drawn.caption = f"Từ chối tại nguồn · refused at the source: {story.step}" if story.step else None
+    return drawn
+
+
+def summary(story: Story, ledger: Ledger) -> Group:
+    """Draw the account for a person."""
+    drawn = Table(title="Sổ cân đối · ledger", title_justify="left")
+    for heading in ("Dữ liệu · dataset", "Chủ đề · topic"):
+        drawn.add_column(heading)
+    drawn.add_column("ghi nhận · committed", justify="right")
+    drawn.add_column("từ chối · refused")
+    drawn.add_column("Nơi đọc · reader")
+    for heading in ("đã xử lý · handled", "để riêng · set aside", "p50 ms", "p99 ms"):
+        drawn.add_column(heading, justify="right")
+    for account in ledger.topics.values():
+        first = [account.title, account.topic, str(account.committed), _counts(account.refused)]
+        for group, reader in account.readers.items() or [("", None)]:
+            rest = (
+                [
+                    str(reader.handled),
+                    _counts(reader.set_aside),
+                    str(reader.p50_ms or ""),
+                    str(reader.p99_ms or ""),
+                ]
+                if reader
+                else []
+            )
+            drawn.add_row(*first, group, *rest)
+            first = ["", "", "", ""]
+    lines = [f"{name}: {_counts(counts)}" for name, counts in ledger.intake_problems.items() if counts]
+    told = Text("\n")
+    if lines:
+        told.append(
+            "Bản ghi chưa đạt, giữ lại tại nguồn · raw records kept at their source: "
+            + "; ".join(lines)
+            + "\n"
+        )
+    if ledger.balanced:
+        told.append("Cân: mọi sự kiện đã được xử lý một lần hoặc để riêng có lý do.\n", "green")
+        told.append(
+            "Balanced: every fact was handled once by each reader, or set aside with a reason.\n", "green"
+        )
+    else:
+        told.append("Không cân · not balanced:\n" + "\n".join(ledger.problems) + "\n", "red")
+    told.append(
+        f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s\n"
+    )
+    return Group(drawn, told)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _report(story: Story, ledger: Ledger) -> dict[str, Any]:
+    return {
+        "seconds": story.settled_seconds or story.seconds(),
+        "settled": story.settled_seconds is not None,
+        "first_event_seconds": story.first_event_seconds,
+        "fed": story.fed,
+        **ledger.as_json(),
+    }

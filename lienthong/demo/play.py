@@ -1,0 +1,258 @@
+"""Play a city from nothing to a balanced ledger: the bus, the contracts, the services, the input, the account."""
+
+import asyncio
+import shutil
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from lienthong import intake
+from lienthong.cluster.apply import apply_contracts
+from lienthong.cluster.connection import admin_connection
+from lienthong.contracts import Contracts, load_contracts
+from lienthong.database import Connection
+from lienthong.demo import Scale
+from lienthong.demo.ledger import Ledger, balance
+from lienthong.demo.rooms import Rooms, draw_input, find_rooms, interleaved
+from lienthong.embedded import folder
+from lienthong.embedded.bus import Bus
+from lienthong.embedded.jars import Progress
+from lienthong.embedded.ports import HOST
+from lienthong.errors import BusNotUsable
+from lienthong.settings import load_bus
+
+MARK: Final = "demo"
+"""A file of this name says that a data folder holds a demo's data and nothing else."""
+
+TURNS: Final = 50
+STALL_SECONDS: Final = 60.0
+"""Nothing moves for so long: the account is drawn up as it stands."""
+
+
+@dataclass(slots=True)
+class Story:
+    """How the demo goes: for the live table, and for the report."""
+
+    began: float = field(default_factory=time.monotonic)
+    step: str = ""
+    fed: dict[str, dict[str, int]] = field(default_factory=dict)
+    first_event_seconds: float | None = None
+    settled_seconds: float | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.began, 1)
+
+
+def take_folder(data: Path) -> None:
+    """Take a data folder for a demo: a new one, or an earlier demo's, whose synthetic data is thrown away.
+
+    Raises:
+        BusNotUsable: the folder holds somebody's bus, or a demo that is running.
+    """
+    if data.exists() and any(data.iterdir()):
+        if not (data / MARK).exists():
+            raise BusNotUsable(
+                reason=f"{data} holds a bus that no demo made; a demo would mix synthetic data into it.",
+                remedy="Name another folder: make demo ARGS='--data DIR'.",
+            )
+        lock = folder.take(data)
+        try:
+            folder.end_strays(data)
+            for found in data.iterdir():
+                if found.is_dir():
+                    shutil.rmtree(found)
+                elif found.name != folder.LOCK:
+                    found.unlink()
+        finally:
+            lock.close()
+    data.mkdir(parents=True, exist_ok=True)
+    (data / MARK).write_text("This folder is a demo's: its next run throws everything here away.\n")
+
+
+class Play:
+    """One demo."""
+
+    def __init__(self, root: Path, data: Path, scale: Scale, *, pace_seconds: float) -> None:
+        self.root = root
+        self.data = data
+        self.scale = scale
+        self.story = Story()
+        self.contracts: Contracts = load_contracts(root)
+        self._pace = pace_seconds
+        self._databases: dict[tuple[str, str], Connection] = {}
+
+    @asynccontextmanager
+    async def running(self, progress: Progress) -> AsyncIterator[None]:
+        """Start bus and services, hand the city over, and end everything in order."""
+        take_folder(self.data)
+        with _importable(self.root):
+            bus = Bus(self.data)
+            await asyncio.to_thread(bus.start, progress)
+            try:
+                progress.step("Contracts are applied: topics, users, access, databases …")
+                today = datetime.now(timezone(timedelta(hours=7))).date()
+                await asyncio.to_thread(apply_contracts, self.contracts, self.data, today)
+                found = find_rooms(self.root)
+                rooms = Rooms(found, self.root, self.data, _free_ports([room.name for room in found]))
+                progress.step(f"Services start: {', '.join(room.name for room in found)} …")
+                await asyncio.to_thread(rooms.start)
+                try:
+                    self._input = draw_input(found, self.scale)
+                    yield
+                finally:
+                    for db in self._databases.values():
+                        db.terminate()
+                    await asyncio.to_thread(rooms.stop)
+            finally:
+                await asyncio.to_thread(bus.stop)
+
+    async def feed(self) -> None:
+        """Hand each room's raw records in, side by side, over the pace."""
+        began = time.monotonic()
+        for number, turn in enumerate(interleaved(self._input, TURNS), 1):
+            for name, records in turn.items():
+                if records:
+                    await self._hand_in(name, records)
+                counts = self.story.fed.setdefault(name, {})
+                for kind, _ in records:
+                    counts[kind] = counts.get(kind, 0) + 1
+            await asyncio.sleep(max(0.0, began + self._pace * number / TURNS - time.monotonic()))
+
+    async def _hand_in(self, name: str, records: list[tuple[str, bytes]]) -> None:
+        """Put raw records into a department's intake, whenever its service has made the table."""
+        while True:
+            try:
+                await intake.put(await self._database(name, "feed"), records)
+            except (
+                asyncpg.UndefinedTableError,
+                asyncpg.InvalidSchemaNameError,
+                asyncpg.PostgresConnectionError,
+                OSError,
+            ):
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+    async def watch(self, on_look: Callable[[Story], None]) -> None:
+        """Look until all that was handed in has been dealt with, or nothing moves any more."""
+        seen: Any = None
+        moved = time.monotonic()
+        fed = asyncio.create_task(self.feed())
+        try:
+            while True:
+                try:
+                    state = await self._look()
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    state = None  # a database is being restarted, or not there yet
+                on_look(self.story)
+                if fed.done():
+                    fed.result()
+                if state is not None and state != seen:
+                    seen, moved = state, time.monotonic()
+                if state is not None and fed.done() and self._is_settled(state):
+                    self.story.settled_seconds = self.story.seconds()
+                    return
+                if time.monotonic() - moved > STALL_SECONDS:
+                    return
+                await asyncio.sleep(0.5)
+        finally:
+            fed.cancel()
+
+    def _is_settled(self, state: tuple[Any, ...]) -> bool:
+        waiting, rows = state
+        return waiting == 0 and all(row[2] == 0 for row in rows)
+
+    async def _look(self) -> tuple[Any, ...]:
+        """Count, from the departments' own books: what came in, what was made of it, what waits."""
+        rooms = [room.name for room in find_rooms(self.root)]
+        waiting = 0
+        published: dict[str, int] = {}
+        dealt: dict[tuple[str, str], Any] = {}
+        refused: dict[str, int] = {}
+        for name in rooms:
+            db = await self._database(name)
+            waiting += await db.fetchval(
+                "SELECT (SELECT count(*) FROM lienthong.intake) + (SELECT count(*) FROM lienthong.outbox)"
+                " + (SELECT count(*) FROM lienthong.dead_letter)"
+            )
+            for row in await db.fetch("SELECT topic, count(*) FROM lienthong.published GROUP BY 1"):
+                published[row["topic"]] = row["count"]
+            for row in await db.fetch(
+                "SELECT topic, consumer_group, count(*) FILTER (WHERE outcome = 'handled') AS handled,"
+                " count(*) FILTER (WHERE outcome <> 'handled') AS set_aside,"
+                " percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY"
+                " extract(epoch FROM handled_at - recorded)) AS latency FROM lienthong.inbox GROUP BY 1, 2"
+            ):
+                dealt[row["topic"], row["consumer_group"]] = row
+            refused[name] = await db.fetchval("SELECT count(*) FROM lienthong.intake_problems")
+        if published and self.story.first_event_seconds is None:
+            self.story.first_event_seconds = self.story.seconds()
+        self.story.rows = [*self._rows(published, dealt)]
+        self.story.step = ", ".join(f"{name} {count}" for name, count in refused.items() if count)
+        return waiting, tuple((row["topic"], row["group"], row["lag"], row["in"]) for row in self.story.rows)
+
+    def _rows(self, published: dict[str, int], dealt: dict[tuple[str, str], Any]) -> Iterator[dict[str, Any]]:
+        for topic, contract in sorted(self.contracts.contracts.items()):
+            for grant in contract.grants:
+                row = dealt.get((topic, grant.group))
+                handled, aside = (row["handled"], row["set_aside"]) if row else (0, 0)
+                latency = row["latency"] if row and row["latency"] else [None, None]
+                yield {
+                    "topic": topic,
+                    "title": contract.title,
+                    "group": grant.group,
+                    "in": published.get(topic, 0),
+                    "handled": handled,
+                    "set_aside": aside,
+                    "lag": max(0, published.get(topic, 0) - handled - aside),
+                    "p50": latency[0],
+                    "p99": latency[1],
+                }
+
+    async def account(self) -> Ledger:
+        """Balance the ledger."""
+        databases = {room.name: await self._database(room.name) for room in find_rooms(self.root)}
+        return await balance(self.contracts, databases, admin_connection(self.data).for_aiokafka())
+
+    async def _database(self, name: str, purpose: str = "look") -> Connection:
+        """Open a department's database as the super user, who looks and hands in, and changes nothing else."""
+        db = self._databases.get((name, purpose))
+        if db is None or db.is_closed():
+            where = load_bus(self.data)["postgres"]
+            secret = (self.data / "secrets" / "postgres.password").read_text(encoding="utf-8").strip()
+            db = self._databases[name, purpose] = await asyncpg.connect(
+                host=where["host"],
+                port=where["port"],
+                user=where["superuser"],
+                password=secret,
+                database=name,
+                timeout=5,
+            )
+        return db
+
+
+@contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    """Make `services.<department>` importable while the demo runs."""
+    sys.path.insert(0, str(root))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(root))
+
+
+def _free_ports(names: list[str]) -> dict[str, int]:
+    sockets = [socket.create_server((HOST, 0)) for _ in names]
+    ports = {name: found.getsockname()[1] for name, found in zip(names, sockets, strict=True)}
+    for found in sockets:
+        found.close()
+    return ports
