@@ -66,7 +66,6 @@ class Unit(Data):
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
 
     unit_code: str
-    name: str
 
 
 PUBLISHES: Final[dict[str, type[Data]]] = {
