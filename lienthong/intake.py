@@ -58,17 +58,10 @@ class Intake:
     async def run(self, pool: Pool, stopping: asyncio.Event, nudge: Callable[[], None]) -> None:
         """Take what comes in until told to stop; while the database is away, wait."""
         wait = self._settings.back_off_seconds
-        awaited = self._ready is not None
         while not stopping.is_set():
             try:
-                taken = 0
-                if awaited:
-                    async with pool.acquire() as db:
-                        assert self._ready is not None
-                        awaited = not await self._ready(db)
-                if not awaited:
-                    taken = await self.take_waiting(pool)
-                    wait = self._settings.back_off_seconds
+                taken = await self.take_waiting(pool)
+                wait = self._settings.back_off_seconds
             except (*GONE, OSError, TimeoutError) as error:
                 self._log.warning("intake_interrupted", error=error, wait_seconds=wait)
                 await _pause(stopping, wait)
@@ -80,11 +73,12 @@ class Intake:
                 await _pause(stopping, self._settings.idle_seconds)
 
     async def take_waiting(self, pool: Pool) -> int:
-        """Take one batch in one transaction; a record that fails is set aside alone."""
+        """Take one batch in one transaction, if it is ready; a record that fails is set aside alone."""
         unsound: list[tuple[int, Unsound]] = []
         async with pool.acquire() as db, db.transaction():
             rows = await db.fetch(_FETCH, self.kind, self._settings.batch_records)
-            if not rows:
+            # Asked after the rows are seen: what came in before them is then seen too, or taken already.
+            if not rows or (self._ready is not None and not await self._ready(db)):
                 return 0
             for row in rows:
                 if (why := await self._attempt(db, row["raw"])) is not None:
