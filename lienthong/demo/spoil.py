@@ -91,7 +91,7 @@ def put_at(record: Record, path: Sequence[str], value: Any) -> Record:
     return changed
 
 
-def put_all(record: Record, values: Mapping[Sequence[str], Any]) -> Record:
+def put_all(record: Record, values: Mapping[tuple[str, ...], Any]) -> Record:
     """Copy a record with another value at each of some paths."""
     for path, value in values.items():
         record = put_at(record, path, value)

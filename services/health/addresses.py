@@ -27,7 +27,7 @@ Former = dict[str, list[tuple[UnitFormerUnits, Unit]]]
 
 
 class UnitNotNamed(Refused):
-    """Neither name nor address names a former ward, commune or town."""
+    """Neither name nor address names one former ward, commune or town."""
 
     code = "unit-not-named"
     remedy = "Add the ward or commune to the address."
@@ -64,13 +64,15 @@ def place(name: str, address: str, district: str, units: Iterable[Unit]) -> Plac
         UnitNotNamed, UnitUnknown, UnitDivided: with the reason.
     """
     former = _former_units(district, units)
-    named = list(_mentions(address)) + list(_mentions(IN_BRACKETS.sub("", name)))
+    in_address, in_name = list(_mentions(address)), list(_mentions(IN_BRACKETS.sub("", name)))
     parts = [part for part in re.split(r",|\s-\s", address) if folded(part) != folded(_bare(district))]
-    for candidates in (_mentions(address), _mentions(IN_BRACKETS.sub("", name)), parts):
-        known = {spelling for text in candidates if (spelling := _known(text, former))}
+    for candidates in (in_address, in_name, parts):
+        known = {spelling: text for text in candidates if (spelling := _known(text, former))}
         if len(known) == 1:
-            return _today(former[known.pop()])
-    if named:
+            return _today(former[next(iter(known))])
+        if known:
+            raise UnitNotNamed(reason=f"{' and '.join(known.values())} are named, which are two units")
+    if named := [*in_address, *in_name]:
         raise UnitUnknown(reason=f"{' nor '.join(dict.fromkeys(named))} was no unit of {district}")
     raise UnitNotNamed(reason=f"no former ward or commune of {district} is named, only a street or a place")
 
@@ -79,10 +81,7 @@ def place(name: str, address: str, district: str, units: Iterable[Unit]) -> Plac
 def folded(name: str) -> str:
     """Fold a name to compare it: case, spaces, hyphens, and where in a word the tone is written (oà, òa)."""
     words = re.split(r"[\s\-–]+", unicodedata.normalize("NFD", name).casefold().strip())
-    return " ".join(
-        "".join(sorted(word, key=lambda sign: sign in TONES)) if any(t in word for t in TONES) else word
-        for word in words
-    )
+    return " ".join("".join(sorted(word, key=lambda sign: sign in TONES)) for word in words)
 
 
 def _bare(name: str) -> str:
@@ -116,9 +115,9 @@ def _today(found: list[tuple[UnitFormerUnits, Unit]]) -> Place:
     old = found[0][0]
     units = {unit.unit_code: unit for _, unit in found}
     if len(units) == 1:
-        return Place(*units, "whole-unit", old.name, old.district)
+        return Place(next(iter(units)), "whole-unit", old.name, old.district)
     same_name = [code for code, unit in units.items() if folded(_bare(unit.name)) == folded(_bare(old.name))]
     if len(same_name) == 1:
-        return Place(*same_name, "same-name", old.name, old.district)
+        return Place(same_name[0], "same-name", old.name, old.district)
     listed = ", ".join(f"{unit.name} ({code})" for code, unit in sorted(units.items()))
     raise UnitDivided(reason=f"{old.name}, {old.district}, was divided between {listed}")

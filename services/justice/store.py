@@ -59,6 +59,7 @@ async def note_dossier(db: Connection, dossier: DossierSubmitted) -> tuple[str, 
     row = await db.fetchrow(
         _NOTE_DOSSIER, dossier.notification_id, dossier.model_dump(mode="json", exclude_none=True)
     )
+    assert row is not None  # an upsert always returns its row
     notification = row["notification"]
     return row["first_code"], BirthNotified.model_validate(notification) if notification else None
 

@@ -101,6 +101,11 @@ def test_a_street_with_the_name_of_a_ward_proves_nothing(name, address, district
         place(name, address, district)
 
 
+def test_an_address_in_two_wards_is_refused():
+    with pytest.raises(addresses.UnitNotNamed, match="Phường Yên Nghĩa and Phường Kiến Hưng are named"):
+        place("Phòng khám", "Phường Yên Nghĩa, phường Kiến Hưng", "Quận Hà Đông")
+
+
 def test_a_ward_of_another_district_is_not_looked_for_there():
     with pytest.raises(addresses.UnitUnknown, match="Xã Tiền Yên was no unit of Huyện Thanh Trì"):
         place("Trạm y tế xã Tiền Yên", "Xã Tiền Yên", "Huyện Thanh Trì")
