@@ -4,12 +4,15 @@ kafka-python is the one Python client that covers topics, settings, ACLs, SCRAM 
 call it from a thread where an event loop runs.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from kafka import admin as kafka_admin
 from kafka import errors as kafka_errors
 from kafka.protocol.admin import client_quotas as kafka_quotas
@@ -186,8 +189,7 @@ def open_admin(connection: Connection, within: float = REACH_SECONDS) -> Iterato
     logger = logging.getLogger("kafka")
     if not logger.handlers:  # else Python prints the client's own warnings beside our sentence
         logger.addHandler(logging.NullHandler())
-    where = connection.bootstrap_servers
-    started = time.monotonic()
+    _knock(connection, within)
     client = None
     try:
         client = _admin.KafkaAdminClient(
@@ -200,18 +202,57 @@ def open_admin(connection: Connection, within: float = REACH_SECONDS) -> Iterato
         in_service = [broker for broker in cluster["brokers"] if not broker.get("is_fenced")]
         yield Admin(client, cluster["cluster_id"], len(in_service))
     except _errors.KafkaError as error:
-        raise _as_sentence(error, connection.username, where, time.monotonic() - started) from None
+        raise _as_sentence(error, connection, within) from None
     finally:
         if client is not None:
             client.close()
 
 
-def _as_sentence(error: Exception, username: str, where: str, seconds: float) -> BusNotUsable:
+def _knock(connection: Connection, within: float) -> None:
+    """Wait until the cluster lets us in, or hear why not.
+
+    kafka-python drops the broker's last words before it hangs up, and so takes a wrong password for silence,
+    again and again, leaving a socket behind each time: librdkafka listens better.
+    """
+    heard: set[str] = set()
+    settings = {"error_cb": lambda error: heard.add(error.name()), "log_level": 0}
+    client = AdminClient(connection.for_confluent() | settings)
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(KafkaException):
+            client.list_topics(timeout=0.25)
+            return
+        client.poll(0)
+        if "_AUTHENTICATION" in heard:
+            raise _not_let_in(connection)
+        if "_SSL" in heard:
+            raise BusNotUsable(
+                reason=f"The cluster at {connection.bootstrap_servers} does not prove that it is itself.",
+                remedy="Name the authority that signed its TLS certificates: --ca-file.",
+            )
+        if time.monotonic() > deadline:
+            raise _out_of_reach(connection.bootstrap_servers, within)
+
+
+def _not_let_in(connection: Connection) -> BusNotUsable:
+    who, where = connection.username, connection.bootstrap_servers
+    return BusNotUsable(
+        reason=f"The cluster at {where} does not let {who} in: wrong user or password.",
+        remedy="Use the secret of this very bus: look at --data, or at the password file you named.",
+    )
+
+
+def _out_of_reach(servers: str, within: float) -> BusNotUsable:
+    return BusNotUsable(
+        reason=f"The cluster at {servers} did not answer within {within:.0f} s.",
+        remedy="See `lienthong status`, or check address, network and certificates.",
+    )
+
+
+def _as_sentence(error: Exception, connection: Connection, within: float) -> BusNotUsable:
+    where, username = connection.bootstrap_servers, connection.username
     if isinstance(error, (_errors.SaslAuthenticationFailedError, _errors.UnsupportedSaslMechanismError)):
-        return BusNotUsable(
-            reason=f"The cluster at {where} does not let {username} in: wrong user or password.",
-            remedy="Use the secret of this very bus: look at --data, or at the password file you named.",
-        )
+        return _not_let_in(connection)
     if isinstance(error, _errors.AuthorizationError):
         return BusNotUsable(
             reason=f"The cluster at {where} lets {username} in, but not change it ({type(error).__name__}).",
@@ -220,10 +261,7 @@ def _as_sentence(error: Exception, username: str, where: str, seconds: float) ->
     if isinstance(
         error, (_errors.KafkaTimeoutError, _errors.KafkaConnectionError, _errors.NodeNotReadyError)
     ):
-        return BusNotUsable(
-            reason=f"The cluster at {where} did not answer within {seconds:.0f} s.",
-            remedy="See `lienthong status`, or check address, network and certificates.",
-        )
+        return _out_of_reach(where, within)
     return BusNotUsable(
         reason=f"The cluster at {where} refused a request: {error}.",
         remedy="What was done stays done: correct the cause and run the command again.",

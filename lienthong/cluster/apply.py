@@ -75,10 +75,12 @@ class Cluster:
         return wanted, compare(wanted, found)
 
     def _fetch(self) -> Actual:
+        # Rights are asked for first: whoever may not see them hears it here, and at once.
+        access = self.admin.fetch_access()
         return Actual(
             topics=self.admin.fetch_topics(),
             users=self.admin.fetch_users(),
-            access=self.admin.fetch_access(),
+            access=access,
             quotas=self.admin.fetch_quotas(),
             databases=_wait_for(fetch_databases(self.postgres)) if self.postgres else None,
             secrets=frozenset(held_departments(self.data)),

@@ -78,6 +78,8 @@ class Connection:
             "security.protocol": self.security_protocol,
             "sasl.mechanism": self.mechanism,
             "sasl.jaas.config": f'{login} required username="{user}" password="{password}";',
+            # A group outside the department's prefix, such as a tool would make up, is refused.
+            "group.id": names.group(self.username, "console"),
         }
         if self.ca_file:
             lines |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(self.ca_file)}

@@ -201,10 +201,12 @@ def _access(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             grant=of_this(missing),
             revoke=of_this(extra),
         )
+    others: dict[tuple[str, str], list[str]] = {}
     for rule in sorted(found.access - wanted.access - extra):
-        yield Remark(
-            "unknown", "access", rule.principal.removeprefix("User:"), f"{rule}: no contract says so"
-        )
+        others.setdefault((rule.principal, str(rule)), []).append(rule.operation)
+    for (principal, words), operations in others.items():
+        name = principal.removeprefix("User:")
+        yield Remark("unknown", "access", name, f"{words}: {', '.join(operations)}; no contract says so")
 
 
 def _quotas(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
@@ -214,7 +216,7 @@ def _quotas(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             before = {key: f"{here[key]:.0f}" for key in quotas if key in here}
             after = {key: f"{value:.0f}" for key, value in quotas.items()}
             yield Change("quota", name, _listed(before), _listed(after), quotas=quotas)
-    for name in sorted(found.quotas.keys() - wanted.quotas.keys()):
+    for name in sorted(found.quotas.keys() - wanted.quotas.keys() - found.users.keys()):
         yield Remark("unknown", "quota", name, "is no department of the contracts")
 
 

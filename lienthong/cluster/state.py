@@ -34,7 +34,7 @@ class Access(NamedTuple):
 
     def __str__(self) -> str:
         place = "" if self.host == "*" else f" from {self.host}"
-        return f"{self.permission} {self.operation} {self.target}{place}"
+        return f"{self.permission} {self.target}{place}"
 
 
 class DatabaseState(NamedTuple):

@@ -5,7 +5,6 @@ import dataclasses
 import shlex
 from datetime import date
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -17,45 +16,11 @@ from lienthong.cluster.databases import verifier
 from lienthong.cluster.desired import desired
 from lienthong.cluster.plan import ITERATIONS, MECHANISM, Plan, compare, shown
 from lienthong.cluster.state import Access, Actual, DatabaseState, Desired, TopicShape
-from lienthong.contracts import Contract, Contracts, DepartmentCard, Field, Grant
 from lienthong.errors import ContractsNotSound
+from tests.paper import contract, contracts, grant
 
 TODAY = date(2025, 11, 14)
 DAY_MS = 86_400_000
-
-
-def contract(topic, *, classification="internal", grants=(), **changes):
-    parts = names.find_topic(topic)
-    assert parts is not None
-    field = Field("number_id", "Số", "Số.", "string", True, classification, key_position=1)
-    plain = Contract(
-        path=Path("x.yaml"),
-        topic=parts,
-        status="active",
-        title="Tên",
-        purpose="Mục đích",
-        owner="Sở",
-        contact="data@health.example",
-        is_state=False,
-        fields=(field,),
-        rules=(),
-        grants=tuple(grants),
-        partitions=6,
-        retention_seconds=90 * 86_400,
-        latency_seconds=5,
-        frequency_seconds=3_600,
-        max_bytes=65_536,
-    )
-    return dataclasses.replace(plain, **changes)
-
-
-def grant(department, purpose, until=date(2027, 12, 31)):
-    return Grant(department, purpose, "Nghị định 63/2024/NĐ-CP", ("number_id",), until)
-
-
-def contracts(*some, departments=()):
-    cards = {d: DepartmentCard(d, d, d, "H26", "x@y.example") for d in departments}
-    return Contracts(Path(), MappingProxyType({str(c.topic): c for c in some}), cards)
 
 
 BIRTH = contract(
@@ -153,7 +118,7 @@ def test_a_denial_and_the_rights_of_others_are_reported_and_left():
     plan = compare(wanted, as_wanted(wanted, access=wanted.access | {brake, other, anybody}))
     assert plan.changes == ()
     assert [remark.name for remark in plan.unknown] == ["*", "auditor", "justice"]
-    assert "deny read topic health.birth-notified.v1" in plan.unknown[2].reason
+    assert "deny topic health.birth-notified.v1: read" in plan.unknown[2].reason
 
 
 def test_a_right_too_many_of_one_of_our_departments_is_taken_away():
@@ -170,7 +135,7 @@ def test_what_is_in_no_contract_is_reported_and_never_removed():
         found,
         topics=found.topics | {"old.list.v1": TopicShape(1, 1)},
         users=found.users | {"police": {MECHANISM: ITERATIONS}},
-        quotas={**found.quotas, "police": {"producer_byte_rate": 1.0}},
+        quotas={**found.quotas, "auditor": {"producer_byte_rate": 1.0}},
         databases=DatabaseState(
             found.databases.roles | {"police"},
             {**found.databases.owners, "attic": "police"},
@@ -182,7 +147,7 @@ def test_what_is_in_no_contract_is_reported_and_never_removed():
     assert {(remark.kind, remark.name) for remark in plan.unknown} == {
         ("topic", "old.list.v1"),
         ("user", "police"),
-        ("quota", "police"),
+        ("quota", "auditor"),
         ("database", "attic"),
         ("database role", "police"),
     }
