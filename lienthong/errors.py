@@ -42,11 +42,16 @@ class LienThongError(Exception):
         return (_rebuild, (type(self), self.fields))
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.what(), self.fields.get("remedy", self.remedy)) if part)
+        sentences = (_finished(self.what()), _finished(str(self.fields.get("remedy", self.remedy))))
+        return " ".join(sentence for sentence in sentences if sentence)
 
     def what(self) -> str:
         """Say what happened and why, without the remedy; subclasses use their own fields."""
         return str(self.fields.get("reason", self.code))
+
+
+def _finished(sentence: str) -> str:
+    return sentence if not sentence or sentence.endswith((".", "!", "?", ":", "…")) else f"{sentence}."
 
 
 def _rebuild(cls: type[LienThongError], fields: dict[str, Any]) -> LienThongError:

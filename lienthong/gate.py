@@ -9,7 +9,7 @@ import orjson
 
 from lienthong import names
 from lienthong.errors import ContractsNotSound, NotValid, Problem, Refused, UnknownVersion, Unreadable
-from lienthong.event import RawEvent, is_uuid
+from lienthong.event import LONGEST_ATTRIBUTE, RawEvent, is_uuid
 from lienthong.shape import Circumstances, Shape, load_shape
 
 MOST_AHEAD: Final = timedelta(hours=1)
@@ -50,7 +50,7 @@ class Gate:
         """
         if not schemas_dir.is_dir():
             raise ContractsNotSound(
-                reason=f"{schemas_dir} is not a folder.",
+                reason=f"{schemas_dir} is not a folder",
                 remedy="Run `lienthong release` in the city's repository.",
             )
         return cls([load_shape(path, schemas_dir) for path in sorted(schemas_dir.glob("*/*/*.json"))])
@@ -163,7 +163,7 @@ class Gate:
         """
         self.check_owner(department, topic, raw.id)
         shape = self._read_by.get((topic, raw.dataschema))
-        problems = _address_problems(raw, department, topic)
+        problems = _address_problems(raw, self._newest[topic]) + _text_problems(raw)
         if shape is None:
             shape = self._newest[topic]
             problems.append(
@@ -187,14 +187,13 @@ class Gate:
             UnknownVersion: when its schema version may have been frozen after ours; try again later.
             Unreadable: with all problems of envelope and data.
         """
-        parts = names.find_topic(topic)
-        versions = self._shapes.get(topic)
-        if parts is None or versions is None:
-            self._unreadable(raw, topic, [Problem("", "topic", f"no schema of {topic} is frozen here")])
-        problems = _address_problems(raw, parts.department, topic)
+        newest = self._newest.get(topic)
+        if newest is None:
+            self._unreadable(raw, topic, [Problem("", "topic", "no schema of this topic is frozen here")])
+        problems = _address_problems(raw, newest) + _time_problems(raw)
         shape = self._read_by.get((topic, raw.dataschema))
         if shape is None:
-            self._no_version(raw, topic, parts, problems)
+            self._no_version(raw, newest, problems)
         data = _check_value(shape, raw, problems)
         if problems:
             self._unreadable(raw, topic, problems)
@@ -221,15 +220,15 @@ class Gate:
     def _refuse(topic: str, event_id: str | None, shape: Shape, problems: Sequence[Problem]) -> NoReturn:
         raise NotValid(topic=topic, event_id=event_id, schema_version=shape.version, problems=tuple(problems))
 
-    def _no_version(self, raw: RawEvent, topic: str, parts: names.Topic, problems: list[Problem]) -> NoReturn:
-        known = ", ".join(self._shapes[topic])
-        named = names.find_schema_version(raw.dataschema)
-        of_this_topic = named is not None and named[:2] == (parts.department, parts.event)
-        if of_this_topic and not problems and _numbers(named[2] if named else "")[:1] == (parts.major,):
+    def _no_version(self, raw: RawEvent, newest: Shape, problems: list[Problem]) -> NoReturn:
+        known = ", ".join(self._shapes[newest.topic])
+        name, _, version = raw.dataschema.rpartition(":")
+        major = newest.version.partition(".")[0]
+        if name == newest.uri.rpartition(":")[0] and version.partition(".")[0] == major and not problems:
             problem = Problem("dataschema", "version", f"names a version unknown here; known are {known}")
-            self._unreadable(raw, topic, [problem], UnknownVersion)
-        problems.append(Problem("dataschema", "version", f"names no version of {topic}; known are {known}"))
-        self._unreadable(raw, topic, problems)
+            self._unreadable(raw, newest.topic, [problem], UnknownVersion)
+        message = f"names no version of {newest.topic}; known are {known}"
+        self._unreadable(raw, newest.topic, [*problems, Problem("dataschema", "version", message)])
 
     @staticmethod
     def _unreadable(
@@ -245,16 +244,34 @@ class Gate:
         )
 
 
-def _address_problems(raw: RawEvent, department: str, topic: str) -> list[Problem]:
-    """Say where source and type do not belong to the topic; the department's name comes from the topic."""
+def _address_problems(raw: RawEvent, shape: Shape) -> list[Problem]:
+    """Say where source and type do not belong to the topic."""
     problems = []
-    source = names.source(department)
-    if raw.source != source:
-        problems.append(Problem("source", "owner", f"expected {source}, the owner of {topic}"))
-    parts = names.find_topic(topic)
-    if parts is None or raw.type != parts.type:
-        expected = parts.type if parts else "a type of this topic"
-        problems.append(Problem("type", "owner", f"expected {expected}, the type of {topic}"))
+    if raw.source != shape.source:
+        problems.append(Problem("source", "owner", f"expected {shape.source}, the owner of {shape.topic}"))
+    if raw.type != shape.type:
+        problems.append(Problem("type", "owner", f"expected {shape.type}, the type of {shape.topic}"))
+    return problems
+
+
+def _text_problems(raw: RawEvent) -> list[Problem]:
+    """Find what readers would refuse in the attributes that a department may choose."""
+    chosen = {
+        "subject": raw.subject,
+        "partitionkey": raw.key,
+        "correlationid": raw.correlation_id,
+        "causationid": raw.causation_id,
+        "traceparent": raw.traceparent,
+    }
+    everything = "".join(text for text in chosen.values() if text)
+    if everything.isprintable() and len(everything) <= LONGEST_ATTRIBUTE:
+        return []
+    problems = []
+    for name, text in chosen.items():
+        if text and not text.isprintable():
+            problems.append(Problem(name, "envelope", "holds control or invisible characters"))
+        if text and len(text) > LONGEST_ATTRIBUTE:
+            problems.append(Problem(name, "envelope", f"longer than {LONGEST_ATTRIBUTE} characters"))
     return problems
 
 
@@ -281,10 +298,12 @@ def _check_value(shape: Shape, raw: RawEvent, problems: list[Problem]) -> Any:
         if not raw.key:
             problems.append(Problem("partitionkey", "key", "a tombstone needs the key that it removes"))
         return None
+    if not raw.key:
+        problems.append(Problem("partitionkey", "key", "the record has no key"))
     data, found = shape.check(raw.value, Circumstances(raw.time, raw.recorded_at, raw.subject, raw.id))
     if found:
         problems.extend(found)
-    elif raw.key != shape.key_of(data):
+    elif raw.key and raw.key != shape.key_of(data):
         joined = "|".join(shape.key)
         problems.append(Problem("partitionkey", "key", f"expected the key made from {joined}"))
     return data
@@ -292,9 +311,10 @@ def _check_value(shape: Shape, raw: RawEvent, problems: list[Problem]) -> Any:
 
 def _leak_problems(shape: Shape, raw: RawEvent, data: Any) -> list[Problem]:
     """Find a personal value in the envelope, which every log and every reader's tools may show."""
-    texts = [
-        text for path in shape.personal_paths for _, text in _iter_at(data, path, "") if isinstance(text, str)
-    ]
+    texts = shape.personal_texts(data)
+    everything = f"{raw.subject} {raw.key} {raw.correlation_id} {raw.causation_id}"
+    if not any(text in everything for text in texts):
+        return []
     envelope = {
         "subject": raw.subject,
         "partitionkey": raw.key,

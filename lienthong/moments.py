@@ -20,6 +20,9 @@ HANOI: Final = timezone(timedelta(hours=7))
 _TIMESTAMP: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
+_EDGES: Final = frozenset({"0001", "9999"})
+"""Years in which an instant may have no writing in UTC."""
+
 _EXPECTED: Final = {
     "date-time": "expected a date-time with offset, of a day and second that exist",
     "date": "expected a date (YYYY-MM-DD) of a day that exists",
@@ -42,8 +45,8 @@ def find_timestamp(text: str) -> datetime | None:
     if _TIMESTAMP.fullmatch(text) is None:
         return None
     try:
-        return datetime.fromisoformat(text if text[-1] != "z" else text.upper())
-    except ValueError:
+        return read_moment(text, "date-time")
+    except (ValueError, OverflowError):
         return None
 
 
@@ -77,11 +80,39 @@ def read_moment(text: str, kind: str) -> datetime:
     """
     if kind == "date":
         day = date.fromisoformat(text)
-        return datetime(day.year, day.month, day.day, tzinfo=HANOI)
-    moment = datetime.fromisoformat(text if text[-1] != "z" else text.upper())
+        moment = datetime(day.year, day.month, day.day, tzinfo=HANOI)
+    else:
+        moment = datetime.fromisoformat(text if text[-1] != "z" else text.upper())
     if moment.year in {1, 9999}:
         moment.astimezone(UTC)
     return moment
+
+
+def are_real(data: Mapping[str, Any], plan: Plan) -> bool:
+    """Tell quickly whether every instant and date of sound data exists."""
+    try:
+        return _are_real(data, plan)
+    except (ValueError, OverflowError, IndexError):
+        return False
+
+
+def _are_real(data: Mapping[str, Any], plan: Plan) -> bool:
+    for name, inner in plan.items():
+        value = data.get(name)
+        if value is None:
+            continue
+        if isinstance(inner, str):
+            if value[:4] in _EDGES:
+                return False
+            date.fromisoformat(value) if inner == "date" else datetime.fromisoformat(value)
+        elif "*" in inner:
+            found: list[Problem] = []
+            _add_problems(value, inner, "", found)
+            if found:
+                return False
+        elif not _are_real(value, inner):
+            return False
+    return True
 
 
 def moment_problems(data: Any, plan: Plan, path: str = "") -> list[Problem]:

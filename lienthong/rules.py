@@ -9,6 +9,7 @@ import cel
 
 from lienthong.errors import ContractsNotSound, Problem
 from lienthong.moments import Plan, find_moments, with_moments
+from lienthong.plain_rules import Unsure, find_plain
 
 LONGEST: Final = 1000
 """Greatest length of an expression: the parser recurses."""
@@ -20,6 +21,8 @@ Evaluate = Callable[[Any, Any], Any]
 """From data as read from JSON, and an event's circumstances, to what the expression says."""
 
 _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_DATA: Final = re.compile(r"\bdata\b")
+_TOP_FIELD: Final = re.compile(r"\bdata\.([A-Za-z_]\w*)")
 _DATA_FIELD: Final = re.compile(r"\bdata((?:\.[A-Za-z_]\w*(?!\w|\s*\())+)")
 
 
@@ -89,9 +92,37 @@ def compile_rule(expression: str, schema: Mapping[str, Any]) -> Callable[[Any, A
 
 def _compile(expression: str, plan: Plan) -> Evaluate:
     program = _parse(expression)
-    names = set(program.variables())
+    engine = _engine(program, expression, plan)
+    plain = find_plain(expression, plan)
+    if "size" in program.functions():
+        if plain is None:
+            raise ContractsNotSound(
+                reason=f"the rule {expression!r} takes size() in a way that the engine counts in bytes",
+                remedy="Use size() in plain comparisons only, or minLength and maxLength of the field.",
+            )
+        return plain
+    if plain is None:
+        return engine
 
     def evaluate(data: Any, event: Any) -> Any:
+        try:
+            return plain(data, event)
+        except Exception:
+            # Unsure, or an instant that cannot be compared: what it means, the engine decides.
+            return engine(data, event)
+
+    return evaluate
+
+
+def _engine(program: cel.Program, expression: str, plan: Plan) -> Evaluate:
+    bare = _TEXT.sub("''", expression)
+    named = frozenset(_TOP_FIELD.findall(bare))
+    # The engine copies all it is given; where every use of the data names a field, the rest is left out.
+    all_named = len(_DATA.findall(bare)) == len(_TOP_FIELD.findall(bare))
+
+    def evaluate(data: Any, event: Any) -> Any:
+        if all_named and isinstance(data, dict):
+            data = {name: value for name, value in data.items() if name in named}
         around = {
             "time": event.time,
             "recorded_at": event.recorded_at,
@@ -100,7 +131,6 @@ def _compile(expression: str, plan: Plan) -> Evaluate:
         }
         return program.execute({"data": with_moments(data, plan), "event": around})
 
-    del names
     return evaluate
 
 
@@ -108,7 +138,7 @@ def _parse(expression: str) -> cel.Program:
     bare = _TEXT.sub("''", expression)
     if len(expression) > LONGEST or _depth(bare) > DEEPEST:
         raise ContractsNotSound(
-            reason=f"a rule is longer than {LONGEST} characters or deeper than {DEEPEST} brackets.",
+            reason=f"a rule is longer than {LONGEST} characters or deeper than {DEEPEST} brackets",
             remedy="Write several rules.",
         )
     try:
@@ -117,7 +147,7 @@ def _parse(expression: str) -> cel.Program:
         raise
     except BaseException as flaw:
         # The engine draws the place in the expression on further lines.
-        reason = f"the rule {expression!r} cannot be read: {str(flaw).splitlines()[0]}."
+        reason = f"the rule {expression!r} cannot be read: {str(flaw).splitlines()[0]}"
         raise ContractsNotSound(reason=reason, remedy="See the CEL language definition.") from None
 
 
@@ -136,8 +166,8 @@ def _depth(expression: str) -> int:
 
 
 def _why(flaw: BaseException) -> str:
-    if isinstance(flaw, KeyError):
-        return "a field is missing"
+    if isinstance(flaw, KeyError | Unsure):
+        return "a field is missing or of another kind"
     return {
         "TypeError": "kinds that cannot be compared",
         "OverflowError": "a number too large",

@@ -1,7 +1,7 @@
 """One frozen schema version, made ready to check data quickly (hop 3)."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -9,15 +9,18 @@ from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
-from lienthong import strict_json
+from lienthong import names, strict_json
 from lienthong.errors import ContractsNotSound, NotStrict, Problem
-from lienthong.moments import Plan, find_moments, moment_problems
-from lienthong.names import find_schema_version
+from lienthong.moments import Plan, are_real, find_moments, moment_problems
 from lienthong.rules import Rule, compile_rules
 from lienthong.sentences import problems_of
 
 MOST_BYTES: Final = 262_144
 """No contract may allow more data in one event."""
+
+
+PersonalPlan = Mapping[str, "PersonalPlan | None"]
+"""Names of fields that are, or contain, personal or sensitive values; `*` for each element of an array."""
 
 
 class Circumstances(NamedTuple):
@@ -29,11 +32,13 @@ class Circumstances(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Shape:
     """A schema version and all that is derived from it at load."""
 
     topic: str
+    source: str
+    type: str
     version: str
     uri: str
     key: tuple[str, ...]
@@ -43,9 +48,8 @@ class Shape:
     references: Mapping[str, tuple[str, str]]
     rules: tuple[Rule, ...]
     moments: Plan
-    personal_paths: tuple[tuple[str, ...], ...]
-    """Where personal and sensitive values stand; `*` for each element of an array."""
-    validator: Any = field(repr=False)
+    personal: "PersonalPlan"
+    validator: Any
 
     @classmethod
     def of(cls, schema: Mapping[str, Any]) -> "Shape":
@@ -55,7 +59,7 @@ class Shape:
             ContractsNotSound: when the schema is not one that `lienthong release` writes.
         """
         uri = str(schema.get("$id", ""))
-        named = find_schema_version(uri)
+        named = names.find_schema_version(uri)
         if named is None:
             raise _not_sound("the schema's $id names no version of an event")
         try:
@@ -64,6 +68,8 @@ class Shape:
                 raise _not_sound(f"the schema {uri} cannot be used: its key is not made of required fields")
             return cls(
                 topic=schema["x-topic"],
+                source=names.source(named[0]),
+                type=names.event_type(named[0], named[1]),
                 version=named[2],
                 uri=uri,
                 key=tuple(schema["x-key"]),
@@ -75,7 +81,7 @@ class Shape:
                 },
                 rules=compile_rules(schema.get("x-rules", ()), schema),
                 moments=find_moments(schema),
-                personal_paths=tuple(_iter_personal(schema, (), inherited=False)),
+                personal=_find_personal(schema, inherited=False),
                 validator=validator,
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as flaw:
@@ -94,7 +100,8 @@ class Shape:
             return None, problems
         problems += strict_json.text_problems(value, data)
         if not problems and self.validator.is_valid(data):
-            problems = moment_problems(data, self.moments)
+            if not are_real(data, self.moments):
+                problems = moment_problems(data, self.moments)
             if not problems:
                 for rule in self.rules:
                     if (problem := rule.check(data, event)) is not None:
@@ -120,6 +127,12 @@ class Shape:
         ]
         return problems
 
+    def personal_texts(self, data: Any) -> list[str]:
+        """Collect the texts of one event's data that are classified personal or sensitive."""
+        texts: list[str] = []
+        _collect(data, self.personal, texts)
+        return texts
+
     def key_of(self, data: Mapping[str, Any]) -> str:
         """Join the key fields' values with `|`."""
         if len(self.key) == 1:
@@ -138,10 +151,10 @@ def load_shape(path: Path, schemas_dir: Path) -> Shape:
     try:
         shape = Shape.of(schema)
     except ContractsNotSound as flaw:
-        raise _not_sound(f"{path}: {flaw.fields['reason'].rstrip('.')}") from flaw
+        raise _not_sound(f"{path}: {flaw.fields['reason']}") from flaw
     department, event = path.relative_to(schemas_dir).parts[:2]
     major = shape.version.split(".", 1)[0]
-    named = find_schema_version(shape.uri)
+    named = names.find_schema_version(shape.uri)
     if named != (department, event, path.stem) or shape.topic != f"{department}.{event}.v{major}":
         raise _not_sound(f"{path} says that it is version {shape.version} of {shape.topic}")
     return shape
@@ -149,7 +162,7 @@ def load_shape(path: Path, schemas_dir: Path) -> Shape:
 
 def _not_sound(reason: str) -> ContractsNotSound:
     remedy = "Frozen schemas are written by `lienthong release` only: restore the file from the history."
-    return ContractsNotSound(reason=f"{reason}.", remedy=remedy)
+    return ContractsNotSound(reason=reason, remedy=remedy)
 
 
 def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
@@ -173,16 +186,34 @@ def _may_be_key(schema: Mapping[str, Any], key: Sequence[str]) -> bool:
     )
 
 
-def _iter_personal(
-    schema: Mapping[str, Any], path: tuple[str, ...], *, inherited: bool
-) -> Iterator[tuple[str, ...]]:
-    """Walk the leaves that are classified personal or sensitive, themselves or by what contains them."""
-    personal = inherited or (bool(path) and schema.get("x-classification") in {"personal", "sensitive"})
-    inner = {**schema.get("properties", {}), **({"*": schema["items"]} if "items" in schema else {})}
-    for name, child in inner.items():
-        yield from _iter_personal(child, (*path, name), inherited=personal)
-    if personal and not inner:
-        yield path
+def _find_personal(schema: Mapping[str, Any], *, inherited: bool) -> PersonalPlan:
+    """Find the leaves that are classified personal or sensitive, themselves or by what contains them."""
+    plan: dict[str, PersonalPlan | None] = {}
+    fields = {**schema.get("properties", {}), **({"*": schema["items"]} if "items" in schema else {})}
+    for name, field in fields.items():
+        personal = inherited or field.get("x-classification") in {"personal", "sensitive"}
+        inner = _find_personal(field, inherited=personal)
+        if inner:
+            plan[name] = inner
+        elif personal and field.get("type") not in {"object", "array"}:
+            plan[name] = None
+    return plan
+
+
+def _collect(data: Any, plan: PersonalPlan, texts: list[str]) -> None:
+    if isinstance(data, list) and "*" in plan:
+        for element in data:
+            _collect_value(element, plan["*"], texts)
+    elif isinstance(data, dict):
+        for name, inner in plan.items():
+            _collect_value(data.get(name), inner, texts)
+
+
+def _collect_value(value: Any, inner: "PersonalPlan | None", texts: list[str]) -> None:
+    if inner is not None:
+        _collect(value, inner, texts)
+    elif isinstance(value, str):
+        texts.append(value)
 
 
 def _key_text(value: Any) -> str:

@@ -53,6 +53,11 @@ class Written:
         return self.item.get("required", False) is False
 
     @property
+    def codes(self) -> list[Mapping[str, Any]]:
+        codes = self.item.get("enum")
+        return [code for code in codes if isinstance(code, dict)] if isinstance(codes, list) else []
+
+    @property
     def options(self) -> Mapping[str, Any]:
         options = self.item.get("logicalTypeOptions")
         return options if isinstance(options, dict) else {}
@@ -128,8 +133,8 @@ def _labels(field: Written) -> Told:
             "Write businessName and description in Vietnamese with its marks; English may follow in brackets."
         )
         yield "vietnamese", ("description",), "has no word of Vietnamese in its label or description.", remedy
-    for position, code in enumerate(field.item.get("enum") or ()):
-        if isinstance(code, dict) and not code.get("description"):
+    for position, code in enumerate(field.codes):
+        if not code.get("description"):
             remedy = "Add `description` with the Vietnamese word for it."
             yield (
                 "code-label",
@@ -137,8 +142,8 @@ def _labels(field: Written) -> Told:
                 f"has the code `{code.get('value')}` without a label.",
                 remedy,
             )
-    values = [code.get("value") for code in field.item.get("enum") or () if isinstance(code, dict)]
-    for value in sorted({str(value) for value in values if values.count(value) > 1}):
+    values = [str(code.get("value")) for code in field.codes]
+    for value in sorted({value for value in values if values.count(value) > 1}):
         yield "code-repeated", ("enum",), f"lists the code `{value}` twice.", "Keep one."
 
 
@@ -300,7 +305,8 @@ _RULES: Final[tuple[Callable[[Written], Told], ...]] = (
 def key_fields(properties: list[dict[str, Any]]) -> dict[str, int]:
     """Give the fields of the record key and their positions: the partition key, else the primary key."""
     for flag, position in (("partitioned", "partitionKeyPosition"), ("primaryKey", "primaryKeyPosition")):
-        keyed = {item["name"]: item.get(position, 1) for item in properties if item.get(flag) is True}
+        flagged = [item for item in properties if item.get(flag) is True]
+        keyed = {str(item.get("name")): item.get(position, 1) for item in flagged}
         if keyed:
             return keyed
     return {}

@@ -1,4 +1,4 @@
-"""Hold a file against its closed form and the official ODCS schema, and say in words what is wrong (hop 3)."""
+"""Hold a file against its closed form and the official ODCS schema; say in words what is wrong (hop 3)."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def place_of(document: Document, at: At) -> str:
         if isinstance(step, int):
             named = _own_name(value)
             words.append(f"`{named}`" if named else f"#{step + 1}")
-        elif step not in ("schema", "customProperties"):
+        elif step != "customProperties":
             words.append(step)
     return " ".join(words) or "the file"
 

@@ -21,6 +21,7 @@ from lienthong.contracts.frozen import (
 from lienthong.contracts.load import LIVE, Contracts, load_contracts, not_sound
 from lienthong.contracts.schema import json_schema, schema_bytes
 from lienthong.contracts.typed import class_collisions, events_module
+from lienthong.errors import ContractsNotSound
 
 SERVICES: Final = "services"
 EVENTS: Final = "events.py"
@@ -58,12 +59,25 @@ def release(root: Path, *, write: bool = True) -> Released:
     }
     modules = _modules(contracts, _versions(contracts, frozen))
     if write:
-        schemas = [path.relative_to(root) for path in write_frozen(root, added, index)]
-        changed = [path for path, source in modules.items() if replace_file(root / path, source)]
+        schemas, changed = _write(root, added, index, modules)
     else:
         schemas = [Path(SCHEMAS) / where for where in sorted(added)]
         changed = [path for path, source in modules.items() if _differs(root / path, source)]
     return Released(tuple(schemas), tuple(changed), len(_live(contracts)) - len(added))
+
+
+def _write(
+    root: Path, added: Mapping[str, bytes], index: Mapping[str, str], modules: Mapping[Path, bytes]
+) -> tuple[list[Path], list[Path]]:
+    try:
+        schemas = [path.relative_to(root) for path in write_frozen(root, added, index)]
+        changed = [path for path, source in modules.items() if replace_file(root / path, source)]
+    except OSError as error:
+        raise ContractsNotSound(
+            reason=f"{error.filename} cannot be written: {error.strerror}.",
+            remedy="Make room and rights for it, then run `lienthong release` again.",
+        ) from error
+    return schemas, changed
 
 
 def changed_shapes(contracts: Contracts, frozen: list[Frozen]) -> list[Finding]:

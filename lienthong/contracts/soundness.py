@@ -128,9 +128,9 @@ def _key(document: Document, written: list[Written]) -> Iterator[Finding]:
         remedy = "Mark the field that says what the event is about: primaryKey: true, primaryKeyPosition: 1."
         yield document.finding(FIELDS, "key", "no field is the key.", remedy)
     positions = list(keys.values())
-    if len(set(positions)) != len(positions):
+    if any(positions.count(position) > 1 for position in positions):
         yield document.finding(FIELDS, "key", "two key fields have the same position.", "Number them 1, 2, …")
-    primary = {item["name"] for item in top if item.get("primaryKey") is True}
+    primary = {str(item.get("name")) for item in top if item.get("primaryKey") is True}
     if _is_state(document) and primary and primary != keys.keys():
         message = "is a state whose primary key is not its record key: compaction would mix or keep too much."
         yield document.finding(FIELDS, "key", message, "Give partitioned and primaryKey to the same fields.")
@@ -186,25 +186,25 @@ def _grants(folder: Folder, document: Document, written: list[Written]) -> Itera
     keys = key_fields(
         [dict(field.item) for field in written if field.depth == 1 and "name" in field.item]
     ).keys()
-    first: dict[tuple[Any, Any], int] = {}
+    first: dict[str, int] = {}
     for position, role in _items(document.data.get("roles")):
         at: At = ("roles", position)
         who = f"the grant to {role.get('role', 'nobody')}"
-        if (name := role.get("role")) not in folder.departments and isinstance(name, str):
+        if isinstance(name := role.get("role"), str) and name not in folder.departments:
             remedy = f"Correct the name, or add contracts/{name}/department.yaml."
             yield document.finding((*at, "role"), "grant", f"{who} names no department here.", remedy)
         custom = role.get("customProperties")
         yield from _custom(document, (*at, "customProperties"), custom)
-        said = {one.get("property"): one.get("value") for _, one in _items(custom)}
+        said = {str(one.get("property")): one.get("value") for _, one in _items(custom)}
         for wanted in ("legalBasis", "purpose", "fields", "until"):
             if wanted not in said:
                 remedy = "Nobody reads without a legal basis, a purpose, a list of fields and an end: add it."
                 yield document.finding(at, "grant", f"{who} has no {wanted}.", remedy)
         yield from _granted_fields(document, at, who, said.get("fields"), top, set(keys))
         yield from _until(document, at, who, said.get("until"))
-        group = (role.get("role"), said.get("purpose"))
-        if None not in group and group in first:
-            message = f"{who} for {group[1]} is there twice, first on line {first[group]}."
+        group = f"{role.get('role')}.{said.get('purpose')}"
+        if group in first:
+            message = f"{who} for {said.get('purpose')} is there twice, first on line {first[group]}."
             yield document.finding(at, "grant", message, "One purpose, one grant: join them.")
         first.setdefault(group, document.line(*at))
 
@@ -235,7 +235,7 @@ def _until(document: Document, at: At, who: str, until: Any) -> Iterator[Finding
 
 
 def _promises(document: Document) -> Iterator[Finding]:
-    said = [one.get("property") for _, one in _items(document.data.get("slaProperties"))]
+    said = [str(one.get("property")) for _, one in _items(document.data.get("slaProperties"))]
     at: At = ("slaProperties",)
     wanted = ["latency", "frequency"] + ([] if _is_state(document) else ["retention"])
     if document.data.get("status") == "deprecated":
@@ -245,22 +245,22 @@ def _promises(document: Document) -> Iterator[Finding]:
             message = f"there is no promise of {promise}."
             remedy = f"Add {{property: {promise}, value: …, unit: …}} to slaProperties."
             yield document.finding(at, "promise", message, remedy)
-    for promise in sorted({str(one) for one in said if said.count(one) > 1}):
+    for promise in sorted({one for one in said if said.count(one) > 1}):
         yield document.finding(at, "promise", f"{promise} is promised twice.", "Keep one.")
 
 
 def _custom(document: Document, at: At, custom: Any) -> Iterator[Finding]:
-    said = [one.get("property") for _, one in _items(custom)]
-    for name in sorted({str(one) for one in said if said.count(one) > 1}):
+    said = [str(one.get("property")) for _, one in _items(custom)]
+    for name in sorted({one for one in said if said.count(one) > 1}):
         yield document.finding(at, "repeated", f"{name} is said twice.", "Keep one.")
 
 
 def _rules(document: Document, written: list[Written]) -> Iterator[Finding]:
     known = {field.path: field for field in written}
-    first: dict[Any, int] = {}
+    first: dict[str, int] = {}
     for position, rule in _items(_at(document.data, RULES)):
         at = (*RULES, position)
-        name, expression = rule.get("name"), rule.get("implementation")
+        name, expression = str(rule.get("name")), rule.get("implementation")
         if name in first:
             message = f"rule {name} is there twice, first on line {first[name]}."
             yield document.finding(

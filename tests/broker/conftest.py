@@ -17,8 +17,8 @@ PAIRS = 26
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The data folder of a running bus; LIENTHONG_TEST_BUS names one that runs already."""
-    if told := os.environ.get("LIENTHONG_TEST_BUS"):
+    """The data folder of a running bus; TEST_BUS names one that runs already."""
+    if told := os.environ.get("TEST_BUS"):
         yield Path(told)
         return
     folder = tmp_path_factory.mktemp("bus")
