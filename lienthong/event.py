@@ -50,7 +50,7 @@ class Data(pydantic.BaseModel):
     SCHEMA_VERSION: ClassVar[str]
 
 
-D = TypeVar("D", bound=Data | None)
+D = TypeVar("D", bound=Data | dict[str, Any] | None)
 
 
 class Position(NamedTuple):

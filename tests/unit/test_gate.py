@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lienthong.errors import ContractsNotSound, NotValid, Refused, UnknownVersion, Unreadable
-from lienthong.event import Position, uuid7
+from lienthong.event import Position, read_record, to_headers, uuid7
 from lienthong.gate import Gate, Reference
 from lienthong.shape import Shape
 from tests.unit.birth import (
@@ -225,6 +225,10 @@ def test_a_topic_that_is_not_the_departments_is_refused_with_those_that_are(depa
         ({"subject": "mẹ: Nguyễn Thị Mẫu"}, ("subject", "personal")),
         ({"correlation_id": "birth-001199000001"}, ("correlationid", "personal")),
         ({"causation_id": "001199000001"}, ("causationid", "personal")),
+        ({"subject": "a\nb"}, ("subject", "envelope")),
+        ({"subject": "\ud83d"}, ("subject", "envelope")),
+        ({"traceparent": "0" * 2000}, ("traceparent", "envelope")),
+        ({"key": ""}, ("partitionkey", "key")),
     ],
 )
 def test_an_envelope_that_is_wrong_is_refused_at_the_attribute(changes, expected):
@@ -470,6 +474,31 @@ def test_sound_data_with_odd_values_is_admitted_or_refused(changes, in_mother):
         error_of(lambda: GATE.recheck(TOPIC, event), Unreadable),
     ]
     assert all(error is None or error.problems for error in errors)
+
+
+attributes = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.text(max_size=5) | st.uuids().map(str),
+        "subject": st.text(max_size=10),
+        "time": st.datetimes(timezones=st.just(NOW.tzinfo)),
+        "recorded_at": st.datetimes(timezones=st.just(NOW.tzinfo)),
+        "correlation_id": st.text(max_size=10),
+        "causation_id": st.text(max_size=10),
+        "traceparent": st.text(max_size=10),
+        "value": st.none() | st.just(raw_state().value),
+    },
+)
+
+
+@given(attributes)
+def test_what_the_gate_admits_every_reader_can_read(changes):
+    event = raw_state(**changes)
+    if error_of(lambda: GATE.admit("health", event, STATE), NotValid):
+        return
+    read = read_record(STATE, 0, 0, 0, event.key.encode(), event.value, to_headers(event))
+    assert read._replace(position=None) == event
+    assert GATE.recheck(STATE, read) == (event.value and orjson.loads(event.value))
 
 
 SECRET = "zq7"  # no word of any sentence or pattern holds it
