@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from lienthong.contracts import load_contracts
 from lienthong.contracts.check import check
@@ -58,11 +58,13 @@ def list_contracts(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table("topic", "kind", "owner", "status", "classification", "read by")
+    console = Console(soft_wrap=True, highlight=False)
     for row in rows:
-        readers = "\n".join(f"{g['group']} until {g['until']}" for g in row["grants"])
-        table.add_row(row["topic"], row["kind"], row["owner"], row["status"], row["classification"], readers)
-    Console().print(table)
+        words = (row["kind"], row["status"], row["classification"])
+        console.print(f"[bold]{row['topic']}[/bold]  {escape(row['title'])} ({', '.join(words)})")
+        console.print(f"    {row['owner']}, {row['contact']}", style="dim", markup=False)
+        for grant in row["grants"]:
+            console.print(f"    read by {grant['group']} until {grant['until']}", markup=False)
 
 
 def _rows(contracts: Contracts) -> list[dict[str, Any]]:
