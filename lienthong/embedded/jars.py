@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import orjson
 import requests
@@ -158,21 +159,24 @@ def _download_all(jars: Sequence[Jar], folder: Path, repositories: Sequence[str]
 def _download(jar: Jar, folder: Path, repositories: Sequence[str], count: Callable[[str, int], None]) -> None:
     """Download one jar beside its final place, verify it, then move it there in one step."""
     part = folder / f"{jar.name}.part"
-    failure = "no repository is known"
-    for attempt in range(TRIES * len(repositories)):
-        address = f"{repositories[attempt % len(repositories)].rstrip('/')}/{jar.place}"
+    failure, failures = "", 0
+    while failures < TRIES * len(repositories):
+        before = _size(part)
+        address = f"{repositories[failures % len(repositories)].rstrip('/')}/{jar.place}"
         try:
             _receive(address, part, jar, count)
         except requests.RequestException as error:
             failure = _in_words(error)
+            # A connection that is cut again and again still gets there, as long as each brings something.
+            failures = 1 if _size(part) > before else failures + 1
             continue
         if _is_sound(part, jar):
             part.replace(folder / jar.name)
             return
         # What came is not the locked file: a half of another version, or tampered with. Never go on from it.
         part.unlink(missing_ok=True)
-        failure = "what arrived is not the locked file (its SHA-256 differs)"
-    host = requests.utils.urlparse(repositories[0]).hostname  # type: ignore[attr-defined]
+        failure, failures = "what arrived is not the locked file (its SHA-256 differs)", failures + 1
+    host = urlsplit(repositories[0]).hostname
     raise BusNotUsable(
         reason=f"{jar.name} could not be downloaded from {host}: {failure}.",
         remedy="Check the network (or HTTPS_PROXY) and start again: the download goes on where it stopped. "
@@ -182,7 +186,7 @@ def _download(jar: Jar, folder: Path, repositories: Sequence[str], count: Callab
 
 def _receive(address: str, part: Path, jar: Jar, count: Callable[[str, int], None]) -> None:
     """Append to `part` what is still missing of the file."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     if have >= jar.size:
         part.unlink()
         have = 0
@@ -199,6 +203,10 @@ def _receive(address: str, part: Path, jar: Jar, count: Callable[[str, int], Non
                     break  # longer than the locked file: the check of its SHA-256 will refuse it
                 file.write(chunk)
                 count(jar.name, have)
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _in_words(error: requests.RequestException) -> str:

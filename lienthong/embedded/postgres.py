@@ -86,29 +86,29 @@ def find_os_user(data: Path) -> OsUser | None:
     """Choose whom PostgreSQL runs as: ourselves, or another when we are root."""
     if os.geteuid() != 0:
         return None
-    for name in OS_USERS:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        closed = not all(_may_enter(folder, entry) for folder in (data, programs()))
-        return OsUser(entry.pw_uid, entry.pw_gid, enters_any_folder=closed)
+    for uid, gid in _candidates(data / "postgres"):
+        closed = not all(_may_enter(folder, uid, gid) for folder in (data, programs()))
+        return OsUser(uid, gid, enters_any_folder=closed)
     raise BusNotUsable(
         reason=f"PostgreSQL does not run as root, and none of the users {', '.join(OS_USERS)} exists.",
         remedy="Start the bus as an ordinary user.",
     )
 
 
-def _may_enter(folder: Path, entry: pwd.struct_passwd) -> bool:
+def _candidates(folder: Path) -> list[tuple[int, int]]:
+    """List who PostgreSQL could run as: whoever owns its databases already, else our usual choices."""
+    if folder.exists():
+        owner = folder.stat()
+        return [(owner.st_uid, owner.st_gid)]
+    known = {entry.pw_name: (entry.pw_uid, entry.pw_gid) for entry in pwd.getpwall()}
+    return [known[name] for name in OS_USERS if name in known]
+
+
+def _may_enter(folder: Path, uid: int, gid: int) -> bool:
     """Tell whether a user may pass through every folder on the way to (and into) this one."""
     for part in (folder, *folder.parents):
         found = part.stat()
-        if found.st_uid == entry.pw_uid:
-            bit = stat.S_IXUSR
-        elif found.st_gid == entry.pw_gid:
-            bit = stat.S_IXGRP
-        else:
-            bit = stat.S_IXOTH
+        bit = stat.S_IXUSR if found.st_uid == uid else stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH
         if not found.st_mode & bit:
             return False
     return True
