@@ -35,11 +35,6 @@ class Released:
     modules: tuple[Path, ...]
     unchanged: int
 
-    @property
-    def nothing(self) -> bool:
-        """True where all was frozen and written before."""
-        return not self.schemas and not self.modules
-
 
 def release(root: Path, *, write: bool = True) -> Released:
     """Freeze every contract not frozen yet and write the rooms' classes; all or nothing.

@@ -139,6 +139,17 @@ def test_the_partition_key_is_the_record_key_where_there_is_one(city: City) -> N
     assert load_contracts(city.root).contracts["trade.market-inspected.v1"].key == ("market_code",)
 
 
+def test_an_event_whose_class_would_hide_one_that_typed_classes_need_is_found(city: City) -> None:
+    for file in (MARKET, MARKET_EXAMPLES):
+        renamed = (
+            city.read(file).replace("market.v1", "field.v1").replace("- name: market\n", "- name: field\n")
+        )
+        city.write(file.replace("market.v1", "field.v1"), renamed)
+    assert [finding.message.split(",")[0] for finding in city.findings()] == [
+        "the event's class would be called Field"
+    ]
+
+
 # Files and folders.
 
 

@@ -139,7 +139,8 @@ CHANGES = {
         (
             "      - name: note\n        businessName: Ghi chú\n        description: Ghi chú.\n"
             "        logicalType: string\n        logicalTypeOptions: {maxLength: 9}\n"
-            "        required: false\n        classification: public\n        examples: [x]\n      - name: verdict\n"
+            "        required: false\n        classification: public\n        examples: [x]\n"
+            "      - name: verdict\n"
         ),
         "/note: field added",
     ),

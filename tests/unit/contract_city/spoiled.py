@@ -401,4 +401,55 @@ SPOILED = {
     ),
     "a card without a contact": (TRADE, "contact: du-lieu@trade.example\n", "", "missing-key", "contact"),
     "a card with junk": (TRADE, "contact: du", "phone: 1\ncontact: du", "unknown-key", "phone"),
+    "two keys at one position": (
+        MARKET,
+        "name: name\n",
+        "name: name\n        primaryKey: true\n",
+        "key",
+        "same position",
+    ),
+    "reference to a field of another type": (
+        INSPECTION,
+        'logicalType: string\n        logicalTypeOptions: {pattern: "^[0-9]{4}$"}',
+        "logicalType: boolean",
+        "reference",
+        "another type",
+    ),
+    "a rule twice": (
+        INSPECTION,
+        "    quality:\n",
+        (
+            "    quality:\n      - {type: custom, engine: cel, name: due-when-unsound, description: Đủ, "
+            'implementation: "true", severity: error}\n'
+        ),
+        "rule",
+        "twice",
+    ),
+    "a grant twice": (
+        INSPECTION,
+        "roles:\n",
+        (
+            "roles:\n  - role: science\n    access: read\n    description: Theo dõi.\n    customProperties:\n"
+            '      - {property: legalBasis, value: "Nghị định 278/2025/NĐ-CP"}\n'
+            "      - {property: purpose, value: market-watch}\n"
+            "      - {property: fields, value: [inspection_id]}\n"
+            '      - {property: until, value: "2028-12-31"}\n'
+        ),
+        "grant",
+        "twice",
+    ),
+    "an array of arrays": (
+        INSPECTION,
+        "          logicalType: object\n",
+        "          logicalType: array\n",
+        "shape",
+        "arrays",
+    ),
+    "codes with a length": (
+        INSPECTION,
+        "        enum:\n",
+        "        logicalTypeOptions: {maxLength: 9}\n        enum:\n",
+        "bounds",
+        "codes",
+    ),
 }
