@@ -73,7 +73,9 @@ def find_owner(data: Path) -> int | None:
 
 def find_bus(data: Path) -> dict[str, Any] | None:
     """Describe the bus that runs on the folder and is ready; None where none is."""
-    return _load(data / DESCRIPTION) if is_taken(data) else None
+    description = _load(data / DESCRIPTION)
+    # One that was left by a kill may lie there until the next owner is ready.
+    return description if description and description["pid"] == find_owner(data) else None
 
 
 def load_children(data: Path) -> dict[str, dict[str, Any]]:
