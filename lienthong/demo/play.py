@@ -196,13 +196,17 @@ class Play:
             refused[name] = await db.fetchval("SELECT count(*) FROM lienthong.intake_problems")
         if published and self.story.first_event_seconds is None:
             self.story.first_event_seconds = self.story.seconds()
-        self.story.rows = [*self._rows(published, dealt)]
+        self.story.rows = [*self._rows(rooms, published, dealt)]
         self.story.step = ", ".join(f"{name} {count}" for name, count in refused.items() if count)
         return waiting, tuple((row["topic"], row["group"], row["lag"], row["in"]) for row in self.story.rows)
 
-    def _rows(self, published: dict[str, int], dealt: dict[tuple[str, str], Any]) -> Iterator[dict[str, Any]]:
+    def _rows(
+        self, rooms: list[str], published: dict[str, int], dealt: dict[tuple[str, str], Any]
+    ) -> Iterator[dict[str, Any]]:
         for topic, contract in sorted(self.contracts.contracts.items()):
             for grant in contract.grants:
+                if grant.department not in rooms:
+                    continue  # granted, and its service is yet to come
                 row = dealt.get((topic, grant.group))
                 handled, aside = (row["handled"], row["set_aside"]) if row else (0, 0)
                 latency = row["latency"] if row and row["latency"] else [None, None]

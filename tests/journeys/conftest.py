@@ -32,7 +32,9 @@ class City:
         found: dict[str, int] = {}
         for file in ("services.json", "children.json"):
             with contextlib.suppress(OSError, ValueError):
-                found |= {name: told["pid"] for name, told in json.loads((self.data / file).read_text()).items()}
+                found |= {
+                    name: told["pid"] for name, told in json.loads((self.data / file).read_text()).items()
+                }
         return {name: pid for name, pid in found.items() if pid}
 
     def account(self) -> dict[str, Any]:
@@ -59,7 +61,17 @@ def wait_for(condition: Callable[[], Any], city: City, within: float = 120.0) ->
 def played(folder: Path, *arguments: str) -> Iterator[City]:
     """Play a demo in its own process; whatever happens, nothing of it is left running."""
     data, report, output = folder / "data", folder / "report.json", folder / "output.txt"
-    command = [sys.executable, "-m", "lienthong", "demo", "--data", str(data), "--report", str(report), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "lienthong",
+        "demo",
+        "--data",
+        str(data),
+        "--report",
+        str(report),
+        *arguments,
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIENTHONG_")}
     with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=file, env=environment)

@@ -55,7 +55,12 @@ def test_births_are_registered_where_both_halves_came(account: dict[str, Any]) -
     """Promise: declare once; a birth is registered when notification and dossier are there, in whichever order."""
     topics = account["topics"]
     registered = topics["justice.birth-registered.v1"]["committed"]
-    assert 0 < registered <= min(
-        topics["health.birth-notified.v1"]["committed"], topics["onestop.dossier-submitted.v1"]["committed"]
+    assert (
+        0
+        < registered
+        <= min(
+            topics["health.birth-notified.v1"]["committed"],
+            topics["onestop.dossier-submitted.v1"]["committed"],
+        )
     )
     assert registered >= 0.9 * topics["health.birth-notified.v1"]["committed"]
