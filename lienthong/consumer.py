@@ -183,7 +183,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(offsets)
         except (kafka_errors.CommitFailedError, kafka_errors.IllegalStateError) as error:
-            # The partitions are another's by now: it begins at the offset before, and its inbox knows the rest.
+            # The partitions are another's by now: it begins at the offset before; the inbox knows the rest.
             self._log.warning("commit_refused", error=error)
             return
         self._committed |= offsets

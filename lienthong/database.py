@@ -1,4 +1,4 @@
-"""The department's own PostgreSQL: its pool, and the library's tables in the schema `lienthong` (hops 1, 6)."""
+"""The department's own PostgreSQL: its pool, and our tables in the schema `lienthong` (hops 1, 6)."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
@@ -17,8 +17,8 @@ else:
 TABLES: Final = """
 CREATE SCHEMA IF NOT EXISTS lienthong;
 
--- Columns id … payload follow the Debezium outbox convention, the others go into headers: a department may put
--- Debezium in our relay's place without a migration. Rows of other programs need only the Debezium columns.
+-- Columns id … payload follow the Debezium outbox convention, the others go into headers: a department may
+-- put Debezium in our relay's place without a migration. Rows of other programs need only its columns.
 CREATE TABLE IF NOT EXISTS lienthong.outbox (
     seq                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     xid                xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -40,12 +40,14 @@ CREATE TABLE IF NOT EXISTS lienthong.outbox (
 );
 -- What the relay could not send because it may never be sent: kept whole, with the reasons.
 CREATE TABLE IF NOT EXISTS lienthong.outbox_refused (
-    id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL, payload bytea,
-    recorded timestamptz NOT NULL, refused_at timestamptz NOT NULL DEFAULT now(), reason text NOT NULL
+    id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
+    payload bytea, recorded timestamptz NOT NULL, refused_at timestamptz NOT NULL DEFAULT now(),
+    reason text NOT NULL
 );
 -- What the broker confirmed: the department's own proof, and the control total of its facts.
 CREATE TABLE IF NOT EXISTS lienthong.published (
-    id uuid PRIMARY KEY, topic text NOT NULL, record_partition integer NOT NULL, record_offset bigint NOT NULL,
+    id uuid PRIMARY KEY, topic text NOT NULL,
+    record_partition integer NOT NULL, record_offset bigint NOT NULL,
     recorded timestamptz NOT NULL, acknowledged_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE IF NOT EXISTS lienthong.inbox (

@@ -1,4 +1,4 @@
-"""Set aside what cannot be read or handled, with the reason, in the same transaction as the inbox mark (hop 7)."""
+"""Set aside what cannot be read or handled, with the reason, in the inbox mark's transaction (hop 7)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ async def put(
 ) -> None:
     """Write a dead letter beside the inbox mark: the original bytes and headers, then ours.
 
-    Headers of the original that begin with our prefix are dropped: they are another's claim, or an earlier story.
+    Headers of the original that begin with our prefix are dropped: another's claim, or an earlier story.
     """
     kept = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
     headers = kept + provenance(record, group, reason, attempts, first, last)

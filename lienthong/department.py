@@ -70,9 +70,9 @@ class Department:
         """Handle the events of a topic that a contract grants for this purpose.
 
         The handler's first parameter is annotated `Event[SomeClass]`, or `Event[dict[str, Any]]`; a parameter
-        annotated `Connection` gets the connection whose transaction holds inbox mark, effect and caused events;
-        further parameters may use FastStream's `Depends`. It may be called again for an event whose transaction
-        did not end; twice is the same as once.
+        annotated `Connection` gets the connection whose transaction holds inbox mark, effect and caused
+        events; further parameters may use FastStream's `Depends`. It may be called again for an event whose
+        transaction did not end; twice is the same as once.
         """
 
         def declare(handler: H) -> H:
@@ -246,7 +246,7 @@ class Department:
 
     def _traceparent(self, cause: str | None) -> str:
         """Go on with the trace of the cause, or begin one (W3C Trace Context)."""
-        trace = cause.split("-")[1] if cause and cause.count("-") == 3 else self.random(16).hex()  # noqa: PLR2004
+        trace = cause.split("-")[1] if cause and cause.count("-") == 3 else self.random(16).hex()
         return f"00-{trace}-{self.random(8).hex()}-01"
 
     async def _check_references(

@@ -149,7 +149,8 @@ class Unreadable(LienThongError):
 
     def what(self) -> str:
         where = f"{self.fields.get('topic')}[{self.fields.get('partition')}]@{self.fields.get('offset')}"
-        return f"The record {where} is not an event we can read: {self.fields.get('reason') or listed(self.problems)}."
+        why = self.fields.get("reason") or listed(self.problems)
+        return f"The record {where} is not an event we can read: {why}."
 
 
 class UnknownVersion(Unreadable):

@@ -18,7 +18,8 @@ WHERE i.consumer_group = $1
 
 # No ON CONFLICT: should another process have dealt with one of these meanwhile, everything of ours is undone.
 _MARK: Final = """
-INSERT INTO lienthong.inbox (consumer_group, source, id, topic, record_partition, record_offset, outcome, code, recorded)
+INSERT INTO lienthong.inbox
+    (consumer_group, source, id, topic, record_partition, record_offset, outcome, code, recorded)
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::text[], $8::text[],
     $9::timestamptz[])
 """

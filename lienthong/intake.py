@@ -1,4 +1,4 @@
-"""Raw records from a department's own sources, on their way to become facts, or problems with a reason (hop 1)."""
+"""Raw records from a department's own sources, to become facts, or problems with a reason (hop 1)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -23,7 +23,8 @@ SELECT id, raw FROM lienthong.intake WHERE kind = $1 ORDER BY id LIMIT $2 FOR UP
 _SET_ASIDE: Final = """
 INSERT INTO lienthong.intake_problems (id, kind, raw, received_at, code, reason)
 SELECT i.id, i.kind, i.raw, i.received_at, p.code, p.reason
-FROM unnest($1::bigint[], $2::text[], $3::text[]) AS p(id, code, reason) JOIN lienthong.intake i ON i.id = p.id
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS p(id, code, reason)
+JOIN lienthong.intake i ON i.id = p.id
 """
 
 
@@ -74,15 +75,14 @@ class Intake:
 
     async def take_waiting(self, pool: Pool) -> int:
         """Take one batch in one transaction, if it is ready; a record that fails is set aside alone."""
-        unsound: list[tuple[int, Unsound]] = []
         async with pool.acquire() as db, db.transaction():
             rows = await db.fetch(_FETCH, self.kind, self._settings.batch_records)
             # Asked after the rows are seen: what came in before them is then seen too, or taken already.
             if not rows or (self._ready is not None and not await self._ready(db)):
                 return 0
-            for row in rows:
-                if (why := await self._attempt(db, row["raw"])) is not None:
-                    unsound.append((row["id"], why))
+            unsound = [
+                (row["id"], why) for row in rows if (why := await self._attempt(db, row["raw"])) is not None
+            ]
             if unsound:
                 await db.execute(
                     _SET_ASIDE,

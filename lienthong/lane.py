@@ -1,4 +1,4 @@
-"""One partition's records on their way to the handlers: order per key, retries, one transaction a batch (hops 5, 6)."""
+"""One partition's records on their way to handlers: order per key, retries, batches (hops 5, 6)."""
 
 import asyncio
 import random
@@ -71,9 +71,9 @@ def _is_passing(error: Exception) -> bool:
 class Lane:
     """The records of one partition in one group.
 
-    A record that is to be tried again parks its key: later records of that key queue behind it, those of other
-    keys go on. The offset to commit never passes a record that is waiting or parked; what was handled beyond it
-    is known to the inbox.
+    A record that is to be tried again parks its key: later records of that key queue behind it, those of
+    other keys go on. The offset to commit never passes a record that is waiting or parked; what was handled
+    beyond it is known to the inbox.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Lane:
     async def _one_by_one(
         self, pool: Pool, batch: list[Taken], fresh: list[Taken], now: float
     ) -> list[tuple[Taken, Fate]]:
-        """Make a transaction of each record, because one of them spoils the commit of all (a deferred constraint)."""
+        """Make a transaction of each record: one of them spoils the commit of all (a deferred constraint)."""
         fates: list[tuple[Taken, Fate]] = []
         for number, taken in enumerate(batch):
             try:

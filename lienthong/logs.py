@@ -17,7 +17,7 @@ def get_log(**fields: Any) -> Log:
 
 
 def set_up_logs(level: str = "info") -> None:
-    """Send structlog and the libraries' own logs to standard output as JSON lines; called by services only."""
+    """Send structlog and the libraries' own logs to standard output as JSON lines; for services only."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

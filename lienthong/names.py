@@ -55,7 +55,7 @@ def schema_uri(department: str, event: str, version: str) -> str:
 def find_schema_version(uri: str) -> tuple[str, str, str] | None:
     """Read department, event and version out of a `ce_dataschema`; None where it is not ours."""
     parts = uri.split(":")
-    if len(parts) != 5 or parts[:2] != ["urn", NAMESPACE]:  # noqa: PLR2004
+    if len(parts) != 5 or parts[:2] != ["urn", NAMESPACE]:
         return None
     return parts[2], parts[3], parts[4]
 

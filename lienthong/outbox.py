@@ -1,4 +1,4 @@
-"""A fact and its event are committed together: the outbox row is written in the department's transaction (hop 1)."""
+"""A fact and its event are committed together: the outbox row is in the department's transaction (hop 1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ INSERT INTO lienthong.outbox (id, aggregatetype, aggregateid, type, payload, sou
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, true)
 """
 
-# A transaction that began earlier and has not ended may still write a row with a smaller seq: everything from the
-# oldest running transaction on waits, so that no row is overtaken or skipped unseen.
+# A transaction that began earlier and has not ended may still write a row with a smaller seq: everything from
+# the oldest running transaction on waits, so that no row is overtaken or skipped unseen.
 _FETCH: Final = """
 SELECT seq, id, aggregatetype, aggregateid, type, payload, source, subject, time, recorded, dataschema,
     correlationid, causationid, traceparent, dataclassification, admitted

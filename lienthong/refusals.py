@@ -32,7 +32,7 @@ class Refusals:
         self._log = get_log(department=department)
 
     async def tell(self, topic: str, event_id: str, refusal: Refused) -> None:
-        """Commit one notice. Where the database is away the log line is all there is: the caller heard anyway."""
+        """Commit one notice. With the database away the log line is all there is: the caller heard anyway."""
         self._log.warning(
             "event_refused", topic=topic, event_id=event_id, code=refusal.code, reason=refusal.what()
         )

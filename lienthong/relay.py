@@ -1,4 +1,4 @@
-"""Carry the outbox to the broker: in order, one relay at a time, deleting only what was confirmed (hops 1 to 4)."""
+"""Carry the outbox to the broker: in order, one relay at a time, nothing deleted unconfirmed (hops 1–4)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from lienthong.event import to_headers
 from lienthong.gate import Gate
 from lienthong.logs import get_log
 from lienthong.outbox import OutboxRow
-from lienthong.producer import Acknowledged, NotWritten, OutgoingRecord, Outcome, Producer
+from lienthong.producer import Acknowledged, NotWritten, Outcome, OutgoingRecord, Producer
 from lienthong.settings import Settings
 
 # Session-level: the server lets go of it when the connection ends, however the process died.

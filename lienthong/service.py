@@ -1,4 +1,4 @@
-"""A department's service as a FastStream application: start in order, drain on stop, tell its health (all hops)."""
+"""A department's service as a FastStream application: start in order, drain, tell its health (all hops)."""
 
 import asyncio
 import contextlib
@@ -189,7 +189,7 @@ def put_together(department: Department, tables: str) -> AsgiFastStream:
 
 
 def check_grants(department: Department, known: contracts.Contracts) -> None:
-    """Compare what a department declares it reads with what contracts grant it; the broker would refuse later.
+    """Compare what a department declares it reads with what contracts grant; the broker would refuse later.
 
     Raises:
         SettingsNotUsable: naming every reading that no contract grants.

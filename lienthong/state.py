@@ -34,7 +34,7 @@ async def count(db: Connection, topic: str) -> int:
 
 
 async def check_references(db: Connection, references: Iterable[tuple[str, str, str]]) -> list[Problem]:
-    """Check codes against the states kept here: (path, topic, code) for each; a problem names the path only."""
+    """Check codes, each (path, topic, code), against the states kept here; a problem names the path only."""
     asked = list(references)
     if not asked:
         return []

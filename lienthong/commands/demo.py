@@ -42,7 +42,7 @@ def demo(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the account as one JSON document.")] = False,
 ) -> None:
-    """Play the city: start the bus, apply the contracts, run every service, hand the input in, balance the ledger.
+    """Play the city: bus, contracts, services and their input, to the account of every fact.
 
     Exit status 0 when every fact is accounted for, 1 when one is not.
 
@@ -73,14 +73,15 @@ async def _play(play: Play, screen: Screen, *, once: bool, report: Path | None, 
             ledger = await play.account()
             told = _report(play.story, ledger)
             if report is not None:
-                report.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+                _write(report, told)
             if as_json:
                 sys.stdout.write(orjson.dumps(told).decode() + "\n")
             else:
                 Console().print(summary(play.story, ledger))
             if not once:
                 screen.step(
-                    "Everything stays up until Ctrl-C. `lienthong status` says where; `lienthong env justice` lets you in."
+                    "Everything stays up until Ctrl-C. `lienthong status` says where;"
+                    " `lienthong env justice` lets you in."
                 )
                 with contextlib.suppress(asyncio.CancelledError):
                     await stop.wait()
@@ -182,6 +183,10 @@ def summary(story: Story, ledger: Ledger) -> Group:
         f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s\n"
     )
     return Group(drawn, told)
+
+
+def _write(report: Path, told: dict[str, Any]) -> None:
+    report.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
 
 
 def _counts(counts: dict[str, int]) -> str:

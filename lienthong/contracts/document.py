@@ -86,7 +86,7 @@ class Document:
         return Finding(self.file, self.line(*at), rule, message, remedy)
 
 
-class _Unfit(Exception):  # noqa: N818 - never leaves this module
+class _Unfit(Exception):
     """Reading cannot go on after this finding."""
 
     def __init__(self, finding: Finding) -> None:

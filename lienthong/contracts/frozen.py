@@ -1,7 +1,6 @@
 """The frozen schemas in `schemas/`: written once, never changed, fingerprints in the index (hop 3)."""
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -108,7 +107,7 @@ def replace_file(path: Path, raw: bytes) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     beside.write_bytes(raw)
-    os.replace(beside, path)  # noqa: PTH105 - the one call that is atomic
+    beside.replace(path)  # atomic: a reader sees the old file or the new one
     return True
 
 

@@ -21,7 +21,7 @@ class Judged:
     may_hold_bar: bool = False
 
 
-class _Stop(Exception):  # noqa: N818 - never leaves this module
+class _Stop(Exception):
     """The rest of the pattern cannot be read."""
 
 

@@ -179,22 +179,24 @@ def _iter_problems(ledger: Ledger, waiting: Mapping[str, int]) -> Iterable[str]:
         if count:
             yield f"{department}: {count} facts still wait in the outbox"
     for name, account in ledger.topics.items():
-        if account.not_on_topic:
-            yield f"{name}: {len(account.not_on_topic)} committed facts are not on the topic: {_some(account.not_on_topic)}"
-        if account.only_on_topic:
-            yield f"{name}: {len(account.only_on_topic)} events that no source committed: {_some(account.only_on_topic)}"
+        if lost := account.not_on_topic:
+            yield f"{name}: {len(lost)} committed facts are not on the topic: {_some(lost)}"
+        if strange := account.only_on_topic:
+            yield f"{name}: {len(strange)} events that no source committed: {_some(strange)}"
         for group, reader in account.readers.items():
-            if reader.missing:
-                yield f"{name} → {group}: {len(reader.missing)} facts neither handled nor set aside: {_some(reader.missing)}"
-            if reader.unknown:
-                yield f"{name} → {group}: {len(reader.unknown)} handled events that no source committed: {_some(reader.unknown)}"
+            way = f"{name} → {group}"
+            if lost := reader.missing:
+                yield f"{way}: {len(lost)} facts neither handled nor set aside: {_some(lost)}"
+            if strange := reader.unknown:
+                yield f"{way}: {len(strange)} handled events that no source committed: {_some(strange)}"
     set_aside: Counter[str] = Counter()
     for account in ledger.topics.values():
         for group, reader in account.readers.items():
             set_aside[f"{group}.dlt"] += reader.set_aside.total()
     for topic in sorted(set_aside.keys() | ledger.dead_letters.keys()):
-        if set_aside[topic] > ledger.dead_letters[topic]:
-            yield f"{topic}: {set_aside[topic]} events were set aside, {ledger.dead_letters[topic]} dead letters are there"
+        wanted, there = set_aside[topic], ledger.dead_letters[topic]
+        if wanted > there:
+            yield f"{topic}: {wanted} events were set aside, {there} dead letters are there"
 
 
 def _some(ids: list[str]) -> str:
@@ -202,7 +204,7 @@ def _some(ids: list[str]) -> str:
 
 
 async def read_log(kafka: Mapping[str, Any], topics: list[str]) -> dict[str, list[tuple[str, bytes | None]]]:
-    """Read topics from end to end: (`ce_id`, value) of every record; a record without an id has an empty one."""
+    """Read topics from end to end: (`ce_id`, value) of every record; '' where a record has no id."""
     found: dict[str, list[tuple[str, bytes | None]]] = {topic: [] for topic in topics}
     # Without a group every partition is ours.
     consumer = AIOKafkaConsumer(*topics, **kafka, enable_auto_commit=False, auto_offset_reset="earliest")

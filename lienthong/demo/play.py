@@ -1,4 +1,4 @@
-"""Play a city from nothing to a balanced ledger: the bus, the contracts, the services, the input, the account."""
+"""Play a city from nothing to a balanced ledger: bus, contracts, services, input, account."""
 
 import asyncio
 import shutil
@@ -228,7 +228,7 @@ class Play:
         return await balance(self.contracts, databases, admin_connection(self.data).for_aiokafka())
 
     async def _database(self, name: str, purpose: str = "look") -> Connection:
-        """Open a department's database as the super user, who looks and hands in, and changes nothing else."""
+        """Open a department's database as the super user, who looks and hands in, no more."""
         db = self._databases.get((name, purpose))
         if db is None or db.is_closed():
             where = load_bus(self.data)["postgres"]
