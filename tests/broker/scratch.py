@@ -210,9 +210,21 @@ class City:
             reader,
             self.data,
             self.root,
-            type("Thing", (Thing,), {"TOPIC": f"{publisher}.thing-noted.v1", "__annotations__": {"TOPIC": ClassVar[str]}}),
-            type("Place", (Place,), {"TOPIC": f"{publisher}.place.v1", "__annotations__": {"TOPIC": ClassVar[str]}}),
-            type("Counted", (Counted,), {"TOPIC": f"{reader}.thing-counted.v1", "__annotations__": {"TOPIC": ClassVar[str]}}),
+            type(
+                "Thing",
+                (Thing,),
+                {"TOPIC": f"{publisher}.thing-noted.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
+            ),
+            type(
+                "Place",
+                (Place,),
+                {"TOPIC": f"{publisher}.place.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
+            ),
+            type(
+                "Counted",
+                (Counted,),
+                {"TOPIC": f"{reader}.thing-counted.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
+            ),
         )
 
 
@@ -232,19 +244,55 @@ def write_city(root: Path, data: Path, pairs: int, *, beside: Path | None = None
         shutil.copytree(beside / "schemas", root / "schemas")
     for number in range(pairs):
         publisher, reader = _name("p", number), _name("r", number)
-        _write(root, publisher, "thing-noted", KEY.format(name="thing_id", label="vật") + THING.format(), reader,
-               "counting", "thing_id, amount, noted_at, full_name, place_code", number, "amount: 3")
-        _write(root, publisher, "place", KEY.format(name="place_code", label="nơi") + LABEL.format(), reader,
-               "reference", "place_code, label", number, "label: Nơi một", STATE)
-        _write(root, reader, "thing-counted", KEY.format(name="thing_id", label="vật") + AMOUNT.format(), publisher,
-               "follow-up", "thing_id, amount", number, "amount: 3")
+        _write(
+            root,
+            publisher,
+            "thing-noted",
+            KEY.format(name="thing_id", label="vật") + THING.format(),
+            reader,
+            "counting",
+            "thing_id, amount, noted_at, full_name, place_code",
+            number,
+            "amount: 3",
+        )
+        _write(
+            root,
+            publisher,
+            "place",
+            KEY.format(name="place_code", label="nơi") + LABEL.format(),
+            reader,
+            "reference",
+            "place_code, label",
+            number,
+            "label: Nơi một",
+            STATE,
+        )
+        _write(
+            root,
+            reader,
+            "thing-counted",
+            KEY.format(name="thing_id", label="vật") + AMOUNT.format(),
+            publisher,
+            "follow-up",
+            "thing_id, amount",
+            number,
+            "amount: 3",
+        )
     release(root)
     return City(root, data, list(range(pairs)))
 
 
 def _write(
-    root: Path, department: str, event: str, fields: str, reader: str, purpose: str, granted: str, number: int,
-    example: str, state: str = "",
+    root: Path,
+    department: str,
+    event: str,
+    fields: str,
+    reader: str,
+    purpose: str,
+    granted: str,
+    number: int,
+    example: str,
+    state: str = "",
 ) -> None:
     folder = root / "contracts" / department
     folder.mkdir(parents=True, exist_ok=True)
@@ -252,6 +300,8 @@ def _write(
     topic = f"{department}.{event}.v1"
     text = HEAD.format(topic=topic, title="Vật thử", department=department, event=event) + fields
     text += TAIL.format(reader=reader, purpose=purpose, fields=granted, state=state, department=department)
-    (folder / f"{event}.v1.yaml").write_text("\n".join(line for line in text.splitlines() if line.strip()) + "\n")
+    (folder / f"{event}.v1.yaml").write_text(
+        "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
+    )
     key = granted.partition(",")[0]
     (folder / f"{event}.v1.examples.yaml").write_text(EXAMPLES.format(key=key, other=example).lstrip())

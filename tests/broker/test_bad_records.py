@@ -79,7 +79,11 @@ def write(pair: Pair, records: list[tuple[bytes | None, bytes | None, list[tuple
     failed: list[Any] = []
     for key, value, headers in records:
         producer.produce(
-            pair.thing.TOPIC, value, key, headers=headers, on_delivery=lambda error, _: failed.append(error) if error else None
+            pair.thing.TOPIC,
+            value,
+            key,
+            headers=headers,
+            on_delivery=lambda error, _: failed.append(error) if error else None,
         )
     producer.flush(10)
     assert not failed
@@ -102,7 +106,9 @@ def read_all(pair: Pair, department: str, topic: str, count: int) -> list[Any]:
     return found
 
 
-async def test_every_bad_record_is_set_aside_whole_and_the_good_ones_go_on(scratch: City, counting: Any) -> None:
+async def test_every_bad_record_is_set_aside_whole_and_the_good_ones_go_on(
+    scratch: City, counting: Any
+) -> None:
     pair = scratch.take()
     records = [(b"vat", value, headers_of(pair, **changed)) for value, changed in BAD.values()]
     async with running(counting(pair), data=pair.data, root=pair.root, tables=TABLES) as sink:
@@ -144,14 +150,18 @@ async def test_a_structured_event_is_read_like_a_binary_one(scratch: City, count
         assert await sink.pool.fetchval("SELECT amount FROM counted") == 7
 
 
-async def test_an_unknown_schema_version_is_tried_again_before_it_is_set_aside(scratch: City, counting: Any) -> None:
+async def test_an_unknown_schema_version_is_tried_again_before_it_is_set_aside(
+    scratch: City, counting: Any
+) -> None:
     pair = scratch.take()
     later = f"urn:vn.gov.hanoi:{pair.publisher}:thing-noted:1.7.0".encode()
     async with running(
         counting(pair), data=pair.data, root=pair.root, tables=TABLES, attempts=3, back_off_seconds=0.05
     ) as sink:
         write(pair, [(b"vat", SOUND, headers_of(pair, ce_dataschema=later))])
-        await until(lambda: sink.pool.fetchval("SELECT count(*) FROM lienthong.inbox WHERE code = 'unknown-version'"))
+        await until(
+            lambda: sink.pool.fetchval("SELECT count(*) FROM lienthong.inbox WHERE code = 'unknown-version'")
+        )
         await until(lambda: sink.pool.fetchval("SELECT NOT EXISTS (SELECT FROM lienthong.dead_letter)"))
     (letter,) = read_all(pair, pair.reader, f"{pair.group}.dlt", 1)
     assert dict(letter.headers())["lt_attempts"] == b"3"
@@ -178,7 +188,9 @@ async def test_a_row_that_another_program_wrote_passes_the_gate_or_is_moved_asid
     )
     kind = f"vn.gov.hanoi.{pair.publisher}.thing-noted"
     async with running(publisher, data=pair.data, root=pair.root) as source:
-        await source.pool.execute(row, pair.thing.TOPIC, kind, b'{"thing_id":"vat","amount":-1,"full_name":"Bi Mat"}')
+        await source.pool.execute(
+            row, pair.thing.TOPIC, kind, b'{"thing_id":"vat","amount":-1,"full_name":"Bi Mat"}'
+        )
         await source.pool.execute(row, pair.thing.TOPIC, kind, SOUND)
         await until(lambda: source.pool.fetchval("SELECT count(*) FROM lienthong.published"))
         reason = await source.pool.fetchval("SELECT reason FROM lienthong.outbox_refused")
