@@ -13,7 +13,7 @@ def account(city: City) -> dict[str, Any]:
 
 
 def test_the_ledger_balances(account: dict[str, Any]) -> None:
-    """Promise: every fact committed at its source is handled once by each granted reader, or set aside with a reason."""
+    """Promise: every fact committed at its source is handled once by each reader, or set aside with a reason."""
     assert account["problems"] == []
     assert account["balanced"]
     assert account["settled"]
@@ -31,7 +31,7 @@ def test_every_grant_has_a_reader_that_reads(account: dict[str, Any]) -> None:
 
 
 def test_the_real_units_and_facilities_are_open(account: dict[str, Any]) -> None:
-    """Promise: the city's reference data is on the bus, and what cannot be published is kept with its reason."""
+    """Promise: the city's reference data is on the bus; what cannot be published is kept with its reason."""
     assert account["topics"]["science.unit.v1"]["committed"] == 126
     facilities = account["topics"]["health.facility.v1"]["committed"]
     kept = sum(
@@ -52,7 +52,7 @@ def test_bad_records_are_refused_by_many_rules(account: dict[str, Any]) -> None:
 
 
 def test_births_are_registered_where_both_halves_came(account: dict[str, Any]) -> None:
-    """Promise: declare once; a birth is registered when notification and dossier are there, in whichever order."""
+    """Promise: declare once; a birth is registered when both halves are there, in whichever order."""
     topics = account["topics"]
     registered = topics["justice.birth-registered.v1"]["committed"]
     assert (

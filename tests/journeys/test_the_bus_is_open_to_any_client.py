@@ -1,4 +1,4 @@
-"""What is on the bus is a standard: CloudEvents for any SDK, Kafka for any client, for those a contract grants."""
+"""What is on the bus is a standard: CloudEvents for any SDK, Kafka for any client that a contract grants."""
 
 import os
 import re
