@@ -1,6 +1,7 @@
 """The department's own PostgreSQL: its pool, and our tables in the schema `lienthong` (hops 1, 6)."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -84,6 +85,9 @@ GONE: Final = (
 )
 """The database is away or full: nobody's record is to blame, everybody waits."""
 
+NOT_APPLIED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""The role, its password or the database is not there: an operator can mend it while we wait."""
+
 CROSSED: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 """Two transactions met: the same work succeeds when done again."""
 
@@ -129,21 +133,19 @@ async def set_up_tables(pool: Pool, tables: str) -> None:
 
 async def open_pool_patiently(
     url: str, connections: int, name: str, log: Log, stopping: asyncio.Event
-) -> Pool:
-    """Open the pool, waiting for a database that is not up yet.
+) -> Pool | None:
+    """Open the pool, waiting for a database that is not up yet, or not yet as `lienthong apply` makes it.
 
-    Raises:
-        asyncpg.InvalidAuthorizationSpecificationError: the credentials are wrong; waiting would not help.
+    Returns:
+        None when told to stop first.
     """
     wait = 0.2
-    while True:
+    while not stopping.is_set():
         try:
             return await open_pool(url, connections, name)
-        except (*GONE, OSError, TimeoutError) as error:
+        except (*GONE, *NOT_APPLIED, OSError, TimeoutError) as error:
             log.warning("database_awaited", error=error, wait_seconds=wait)
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), wait)
-        except TimeoutError:
-            wait = min(wait * 2, 5.0)
-        else:
-            raise asyncio.CancelledError
+        wait = min(wait * 2, 5.0)
+    return None

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from aiokafka import errors as kafka_errors
+
 from lienthong import dead_letters, metrics, names, outbox
 from lienthong.database import GONE, Connection, Pool
 from lienthong.errors import Refused, listed
@@ -43,8 +45,9 @@ class Relay:
                 async with pool.acquire() as db:
                     await self._run_on(db, stopping)
                 wait = self._settings.back_off_seconds
-            except (*GONE, OSError, TimeoutError) as error:
-                self.state = "the database is away"
+            except (*GONE, kafka_errors.KafkaError, OSError, TimeoutError) as error:
+                kafka = isinstance(error, kafka_errors.KafkaError)
+                self.state = f"the {'broker' if kafka else 'database'} is away: {type(error).__name__}"
                 self._log.warning("relay_interrupted", error=error, wait_seconds=wait)
                 await _pause(wait, stopping.wait)
                 wait = min(wait * 2, self._settings.back_off_most_seconds)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final, NoReturn
 import orjson
 from aiokafka import errors as kafka_errors
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from faststream.exceptions import StartupValidationError
 from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -17,7 +19,7 @@ from lienthong import contracts, metrics
 from lienthong.consumer import Reader
 from lienthong.database import Pool, open_pool_patiently, set_up_tables
 from lienthong.department import Department
-from lienthong.errors import SettingsNotUsable
+from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Intake
@@ -40,6 +42,8 @@ class Service:
         self.readers: list[Reader] = []
         self._tables = tables
         self._root = root
+        self._settings: Settings | None = None
+        self._gate: Gate | None = None
         self.pool: Pool | None = None
         self._stopping = asyncio.Event()
         self._relay_stopping = asyncio.Event()
@@ -48,24 +52,32 @@ class Service:
         self._closing: list[Callable[[], Awaitable[Any]]] = []
         self._relay: Relay | None = None
 
-    async def start(self, settings: Settings | None = None) -> None:
-        """Open the gate, the database and the outbox, then begin to read.
+    def prepare(self, settings: Settings | None = None) -> None:
+        """Read settings, contracts and schemas; nothing is connected yet.
 
         Raises:
-            SettingsNotUsable, ContractsNotSound: with what to do; nothing is left running.
+            SettingsNotUsable, BusNotUsable, ContractsNotSound: with what to do.
         """
         department = self.department
-        settings = settings or load_settings(department.name)
-        set_up_logs(settings.log_level)
-        log = get_log(department=department.name)
+        self._settings = settings or load_settings(department.name)
+        set_up_logs(self._settings.log_level)
         root = self._root or find_root()
         check_grants(department, contracts.load_contracts(root))
-        gate = Gate.load(root / "schemas")
+        self._gate = Gate.load(root / "schemas")
+
+    async def start(self) -> None:
+        """Wait for the database, open outbox and inbox, then begin to read."""
+        department, settings, gate = self.department, self._settings, self._gate
+        assert settings is not None
+        assert gate is not None
+        log = get_log(department=department.name)
         self.parts["service"] = "waiting for the database"
         url = settings.read_database_url()
         pool = await open_pool_patiently(
             url, settings.database_connections, f"lienthong.{department.name}", log, self._stopping
         )
+        if pool is None:
+            return  # told to stop while it waited
         self.pool = pool
         self._closing.append(lambda: _close(pool))
         await set_up_tables(pool, self._tables)
@@ -182,9 +194,19 @@ def put_together(department: Department, tables: str) -> AsgiFastStream:
     async def measured(_: Scope) -> AsgiResponse:
         return AsgiResponse(generate_latest(metrics.REGISTRY), 200, {"content-type": CONTENT_TYPE_LATEST})
 
+    def prepare() -> None:
+        # FastStream starts its broker after it has told the server that all is well: what may stand in the
+        # way of a start is looked at here, before.
+        try:
+            service.prepare()
+        except LienThongError as error:
+            sys.stderr.write(f"{error}\n")
+            raise StartupValidationError from None
+
     return AsgiFastStream(
         DepartmentBroker(service),
         asgi_routes=[("/health/live", live), ("/health/ready", ready), ("/metrics", measured)],
+        on_startup=[prepare],
     )
 
 

@@ -42,7 +42,8 @@ async def running(
         for name, value in embedded_environment(data, department.name).items()
     }
     service = Service(department, tables, root=root)
-    await service.start(load_settings(department.name, **{**environment, "log_level": "debug", **settings}))
+    service.prepare(load_settings(department.name, **{**environment, "log_level": "debug", **settings}))
+    await service.start()
     try:
         yield service
     finally:

@@ -13,7 +13,7 @@ def account(city: City) -> dict[str, Any]:
 
 
 def test_the_ledger_balances(account: dict[str, Any]) -> None:
-    """Promise: every fact committed at its source is handled once by each reader, or set aside with a reason."""
+    """Promise: every fact committed at its source is handled once by each reader, or set aside with why."""
     assert account["problems"] == []
     assert account["balanced"]
     assert account["settled"]
