@@ -112,7 +112,8 @@ class Refused(LienThongError):
 
     def what(self) -> str:
         event = " ".join(str(self.fields[k]) for k in ("topic", "event_id") if self.fields.get(k))
-        return f"{event or 'The event'} was refused: {self.fields.get('reason') or listed(self.problems)}."
+        why = self.fields.get("reason") or listed(self.problems)
+        return _finished(f"{event or 'The event'} was refused: {why}")
 
 
 class NotValid(Refused):
@@ -150,7 +151,7 @@ class Unreadable(LienThongError):
     def what(self) -> str:
         where = f"{self.fields.get('topic')}[{self.fields.get('partition')}]@{self.fields.get('offset')}"
         why = self.fields.get("reason") or listed(self.problems)
-        return f"The record {where} is not an event we can read: {why}."
+        return _finished(f"The record {where} is not an event we can read: {why}")
 
 
 class UnknownVersion(Unreadable):
