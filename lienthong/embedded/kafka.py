@@ -117,7 +117,9 @@ def write_settings(node: Node, nodes: Sequence[Node], admin: str, controller: st
         "controller.quorum.voters": voters,
         "listeners": f"CLIENTS://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}",
         "advertised.listeners": f"CLIENTS://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}",
-        "log.dirs": str(node.records),
+        # Relative to the working folder: Kafka reads its files as Latin-1 and splits this at commas,
+        # and a folder may well be called "Liên Thông".
+        "log.dirs": node.records.name,
         "listener.name.clients.scram-sha-512.sasl.jaas.config": (
             f'{SCRAM} required username="{ADMIN}" password="{admin}";'
         ),
@@ -137,18 +139,18 @@ def write_settings(node: Node, nodes: Sequence[Node], admin: str, controller: st
     node.log.parent.mkdir(exist_ok=True)
     lines = [f"{name}={value}" for name, value in {**SETTINGS, **own}.items()]
     write_private(node.settings, "\n".join(lines) + "\n")
-    write_private(node.folder / "log4j2.properties", _log_settings(node))
+    write_private(node.folder / "log4j2.properties", _log_settings())
 
 
-def _log_settings(node: Node) -> str:
+def _log_settings() -> str:
     """Write the broker's own log into the data folder, never more than 50 MB of it."""
-    return f"""status = error
+    return """status = error
 appender.file.type = RollingFile
 appender.file.name = file
-appender.file.fileName = {node.log}
-appender.file.filePattern = {node.log}.%i
+appender.file.fileName = logs/server.log
+appender.file.filePattern = logs/server.log.%i
 appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{{ISO8601}} %p %m (%c{{1}})%n
+appender.file.layout.pattern = %d{ISO8601} %p %m (%c{1})%n
 appender.file.policies.type = Policies
 appender.file.policies.size.type = SizeBasedTriggeringPolicy
 appender.file.policies.size.size = 10MB
@@ -181,11 +183,11 @@ def broker_command(node: Node, java: Path, jars: Sequence[Path]) -> list[str]:
         "-Xmx448m",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
-        f"-XX:ErrorFile={node.folder / 'logs' / 'crash-%p.log'}",
+        "-XX:ErrorFile=logs/crash-%p.log",
         f"-Djava.io.tmpdir={node.temporary}",
-        f"-Dlog4j2.configurationFile={node.folder / 'log4j2.properties'}",
+        "-Dlog4j2.configurationFile=log4j2.properties",
     )
-    return java_command(java, jars, options, "kafka.Kafka", str(node.settings))
+    return java_command(java, jars, options, "kafka.Kafka", node.settings.name)
 
 
 def clear_remains(node: Node) -> None:
@@ -202,12 +204,12 @@ def format_nodes(
     def format_one(node: Node) -> None:
         # From a private file: a command line can be read by every user of the machine.
         words = node.folder / "format.arguments"
-        lines = ["format", "--cluster-id", cluster_id, "--config", str(node.settings), "--ignore-formatted"]
+        lines = ["format", "--cluster-id", cluster_id, "--config", node.settings.name, "--ignore-formatted"]
         write_private(
             words, "\n".join([*lines, "--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={admin}]"])
         )
         options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m"]
-        command = java_command(java, jars, options, "kafka.tools.StorageTool", f"@{words}")
+        command = java_command(java, jars, options, "kafka.tools.StorageTool", f"@{words.name}")
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=node.folder)
         finally:

@@ -135,7 +135,7 @@ def started(data: Path) -> "subprocess.Popen[str]":
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("own") / "bus"
+    return tmp_path_factory.mktemp("own") / "Liên Thông, hai"
 
 
 @pytest.fixture(scope="module")
