@@ -243,43 +243,49 @@ def write_city(root: Path, data: Path, pairs: int, *, beside: Path | None = None
         shutil.copytree(beside / "contracts", root / "contracts")
         shutil.copytree(beside / "schemas", root / "schemas")
     for number in range(pairs):
-        publisher, reader = _name("p", number), _name("r", number)
-        _write(
-            root,
-            publisher,
-            "thing-noted",
-            KEY.format(name="thing_id", label="vật") + THING.format(),
-            reader,
-            "counting",
-            "thing_id, amount, noted_at, full_name, place_code",
-            number,
-            "amount: 3",
-        )
-        _write(
-            root,
-            publisher,
-            "place",
-            KEY.format(name="place_code", label="nơi") + LABEL.format(),
-            reader,
-            "reference",
-            "place_code, label",
-            number,
-            "label: Nơi một",
-            STATE,
-        )
-        _write(
-            root,
-            reader,
-            "thing-counted",
-            KEY.format(name="thing_id", label="vật") + AMOUNT.format(),
-            publisher,
-            "follow-up",
-            "thing_id, amount",
-            number,
-            "amount: 3",
-        )
+        add_pair(root, number)
     release(root)
     return City(root, data, list(range(pairs)))
+
+
+def add_pair(root: Path, number: int) -> tuple[str, str]:
+    """Write one pair's contracts; gives the publisher's and the reader's names."""
+    publisher, reader = _name("p", number), _name("r", number)
+    _write(
+        root,
+        publisher,
+        "thing-noted",
+        KEY.format(name="thing_id", label="vật") + THING.format(),
+        reader,
+        "counting",
+        "thing_id, amount, noted_at, full_name, place_code",
+        number,
+        "amount: 3",
+    )
+    _write(
+        root,
+        publisher,
+        "place",
+        KEY.format(name="place_code", label="nơi") + LABEL.format(),
+        reader,
+        "reference",
+        "place_code, label",
+        number,
+        "label: Nơi một",
+        STATE,
+    )
+    _write(
+        root,
+        reader,
+        "thing-counted",
+        KEY.format(name="thing_id", label="vật") + AMOUNT.format(),
+        publisher,
+        "follow-up",
+        "thing_id, amount",
+        number,
+        "amount: 3",
+    )
+    return publisher, reader
 
 
 def _write(
