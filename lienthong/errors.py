@@ -177,7 +177,7 @@ class NotStrict(LienThongError):
 
 
 class NotHandled(LienThongError):
-    """Raised by a handler that cannot use an event. Fields: `reason` (no data values), `code` (optional)."""
+    """Raised by a handler that cannot use an event. Fields: `reason` (no data values)."""
 
     code = "not-handled"
     remedy = "Correct the cause and send the dead letter again."

@@ -1,13 +1,20 @@
 """Logs: one JSON line each, whatever a field holds; never a data value (all hops)."""
 
 import logging
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
 
 Log = structlog.typing.FilteringBoundLogger
+
+_ACTING: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON leaves as it is and terminals or viewers act on: controls, line ends, turns of direction."""
+
+_LONGEST: Final = 2_000
+"""Characters of a value that had to be spelt out."""
 
 
 def get_log(**fields: Any) -> Log:
@@ -74,10 +81,27 @@ def _as_line(_: Any, __: str, fields: structlog.typing.EventDict) -> bytes:
 def as_line(fields: dict[str, Any]) -> bytes:
     """Serialise one log line; a lone surrogate or an unknown type is spelt out instead of raising."""
     try:
-        return orjson.dumps(fields, default=repr, option=orjson.OPT_NON_STR_KEYS)
+        line = orjson.dumps(fields, default=_shown, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        safe = {str(k): ascii(v)[:2_000] for k, v in fields.items()}
-        return orjson.dumps(safe)
+        line = orjson.dumps({_spelt_out(name): _spelt_out(value) for name, value in fields.items()})
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
+
+
+def _shown(value: Any) -> str:
+    """Show what JSON has no form for; an error by its class only, whichever field it came in."""
+    if isinstance(value, BaseException):
+        return str(describe(value)["error"])
+    try:
+        return repr(value)[:_LONGEST]
+    except Exception as error:
+        return f"<{type(value).__name__}: {type(error).__name__} when shown>"
+
+
+def _spelt_out(value: Any) -> str:
+    text = value if isinstance(value, str) else _shown(value)
+    return text[:_LONGEST].encode("utf-8", "backslashreplace").decode()
 
 
 class _LibraryLines(logging.Formatter):
@@ -88,8 +112,20 @@ class _LibraryLines(logging.Formatter):
             "event": "library_spoke",
             "library": record.name,
             "level": record.levelname.lower(),
-            "text": record.getMessage()[:1_000],
+            "text": _text(record),
         }
         if record.exc_info and record.exc_info[1] is not None:
             fields |= describe(record.exc_info[1])
         return as_line(fields).decode()
+
+
+def _text(record: logging.LogRecord) -> str:
+    """Give what a library says, without the errors it shows in it: they may quote data."""
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError):
+        text = str(record.msg)  # its arguments do not fit
+    if record.exc_info:
+        # asyncio, for one, repeats the error below its first line.
+        text = text.partition("\n")[0]
+    return text[:1_000]

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -114,18 +115,27 @@ class Settings(BaseSettings):
 
 
 def _is_loopback(server: str) -> bool:
-    host = server.strip().rpartition(":")[0].strip("[]")
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        host = urlsplit(f"//{server.strip()}").hostname
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False  # another name: only a resolver knows whose
 
 
 def _read_secret(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        secret = path.read_text(encoding="utf-8").strip()
+        why = "" if secret else "it is empty"
     except OSError as error:
+        secret, why = "", str(error.strerror)
+    except UnicodeDecodeError:
+        secret, why = "", "it is not UTF-8 text"
+    if why:
         raise SettingsNotUsable(
-            reason=f"The secret in {path} cannot be read ({error.strerror}).",
+            reason=f"The secret in {path} cannot be read ({why}).",
             remedy="Let `lienthong apply` write it, or run as the user that owns it.",
-        ) from None
+        )
+    return secret
 
 
 def load_settings(department: str, **given: Any) -> Settings:
@@ -135,7 +145,8 @@ def load_settings(department: str, **given: Any) -> Settings:
         SettingsNotUsable: a setting is missing, out of bounds or misspelt.
     """
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OUTSIDE
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    # pydantic-settings takes either case, and would not say a word about a name it does not know.
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name not in known)
     if unknown:
         raise SettingsNotUsable(
             reason=f"No such setting: {', '.join(unknown)}.",
