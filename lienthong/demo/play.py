@@ -18,7 +18,7 @@ from lienthong import intake
 from lienthong.cluster.apply import apply_contracts
 from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import Contracts, load_contracts
-from lienthong.database import Connection
+from lienthong.database import GONE, Connection
 from lienthong.demo import Scale
 from lienthong.demo.ledger import Ledger, balance
 from lienthong.demo.rooms import Rooms, draw_input, find_rooms, interleaved
@@ -35,6 +35,10 @@ MARK: Final = "demo"
 TURNS: Final = 50
 STALL_SECONDS: Final = 60.0
 """Nothing moves for so long: the account is drawn up as it stands."""
+
+
+AWAY: Final = (*GONE, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, OSError, TimeoutError)
+"""A database is being restarted, or its service has not made its tables yet: look again."""
 
 
 @dataclass(slots=True)
@@ -132,12 +136,7 @@ class Play:
         while True:
             try:
                 await intake.put(await self._database(name, "feed"), records)
-            except (
-                asyncpg.UndefinedTableError,
-                asyncpg.InvalidSchemaNameError,
-                asyncpg.PostgresConnectionError,
-                OSError,
-            ):
+            except AWAY:
                 await asyncio.sleep(0.1)
             else:
                 return
@@ -151,7 +150,7 @@ class Play:
             while True:
                 try:
                     state = await self._look()
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                except AWAY:
                     state = None  # a database is being restarted, or not there yet
                 on_look(self.story)
                 if fed.done():
