@@ -67,6 +67,14 @@ def provenance(
     return headers
 
 
+def key_of(record: Record) -> bytes | None:
+    """Give a dead letter its record's key; an empty one where the record has neither key nor value.
+
+    Kafka holds such records, but our client sends none, and the letters behind it would wait for ever.
+    """
+    return b"" if record.key is None and record.value is None else record.key
+
+
 async def put(
     db: Connection, record: Record, group: str, reason: Reason, attempts: int, first: datetime, last: datetime
 ) -> None:
@@ -79,7 +87,7 @@ async def put(
     await db.execute(
         _PUT,
         names.dead_letter_topic(group),
-        record.key,
+        key_of(record),
         record.value,
         # A header name is UTF-8 on the wire, but not every client keeps to text that PostgreSQL can hold.
         [name.replace("\x00", "\\0") for name, _ in headers],

@@ -5,7 +5,8 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import fast_depends
 import orjson
@@ -161,6 +162,7 @@ class Department:
         recorded_at = self._clock()
         event_id = uuid7(recorded_at, self.random)
         try:
+            gate.check_owner(self.name, topic, event_id)
             value = _serialise(data)
             key = _key(gate, topic, value)
             event = self._envelope(
@@ -332,8 +334,10 @@ def _event_class(hint: Any) -> Any:
     """Find the class in `Event[…]`; `dict` for plain data, None where there is no annotation."""
     if get_origin(hint) is not Event:
         return None
-    inner = get_args(hint)[0]
-    if get_origin(inner) is dict or inner is dict:
-        return dict
-    candidates = [inner, *get_args(inner)]
-    return next((c for c in candidates if inspect.isclass(c) and issubclass(c, Data)), None)
+    (inner,) = get_args(hint)
+    for candidate in get_args(inner) if get_origin(inner) in {Union, UnionType} else (inner,):
+        if dict in {candidate, get_origin(candidate)}:
+            return dict
+        if inspect.isclass(candidate) and issubclass(candidate, Data):
+            return candidate
+    return None
