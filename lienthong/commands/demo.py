@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -112,81 +113,60 @@ def _live(console: Console) -> Any:
 
 
 def table(story: Story) -> Table:
-    """Draw the live table: a line for each topic and reader."""
-    drawn = Table(title=f"Liên Thông · {story.seconds():.0f} s", title_justify="left")
-    drawn.add_column("Chủ đề · topic")
-    drawn.add_column("Nơi đọc · reader")
-    for heading in (
-        "vào · in",
-        "đã xử lý · handled",
-        "để riêng · set aside",
-        "chờ · lag",
-        "p50 ms",
-        "p99 ms",
-    ):
-        drawn.add_column(heading, justify="right")
+    """Draw the live table: a line for each topic, and one for each of its readers."""
+    drawn = _columns(f"Liên Thông · {story.seconds():.0f} s", "vào\nin", "từ chối\nrefused", "chờ\nlag")
+    topic = None
     for row in story.rows:
-        drawn.add_row(
-            row["topic"],
-            row["group"],
-            str(row["in"]),
-            str(row["handled"]),
-            str(row["set_aside"] or ""),
-            str(row["lag"] or ""),
-            *("" if row[p] is None else f"{row[p] * 1000:.0f}" for p in ("p50", "p99")),
-        )
-    drawn.caption = f"Từ chối tại nguồn · refused at the source: {story.step}" if story.step else None
+        if row["topic"] != topic:
+            topic = row["topic"]
+            drawn.add_row(topic, str(row["in"]), str(story.refused.get(topic, "")))
+        latency = ("" if row[p] is None else f"{row[p] * 1000:.0f}" for p in ("p50", "p99"))
+        figures = (str(row["lag"] or ""), str(row["handled"]), str(row["set_aside"] or ""), *latency)
+        drawn.add_row(f"  → {row['group']}", "", "", *figures)
     return drawn
 
 
 def summary(story: Story, ledger: Ledger) -> Group:
     """Draw the account for a person."""
-    drawn = Table(title="Sổ cân đối · ledger", title_justify="left")
-    for heading in ("Dữ liệu · dataset", "Chủ đề · topic"):
-        drawn.add_column(heading)
-    drawn.add_column("ghi nhận · committed", justify="right")
-    drawn.add_column("từ chối · refused")
-    drawn.add_column("Nơi đọc · reader")
-    for heading in ("đã xử lý · handled", "để riêng · set aside", "p50 ms", "p99 ms"):
-        drawn.add_column(heading, justify="right")
+    drawn = _columns("Sổ cân đối · ledger", "ghi nhận\ncommitted", "từ chối\nrefused", "thiếu\nmissing")
+    told = Text()
     for account in ledger.topics.values():
-        first = [account.title, account.topic, str(account.committed), _counts(account.refused)]
-        for group, reader in account.readers.items() or [("", None)]:
-            rest = (
-                [
-                    str(reader.handled),
-                    _counts(reader.set_aside),
-                    str(reader.p50_ms or ""),
-                    str(reader.p99_ms or ""),
-                ]
-                if reader
-                else []
+        refused = account.refused.total()
+        drawn.add_row(account.topic, str(account.committed), str(refused or ""))
+        for group, reader in account.readers.items():
+            latency = ("" if ms is None else f"{ms:.0f}" for ms in (reader.p50_ms, reader.p99_ms))
+            aside = str(reader.set_aside.total() or "")
+            drawn.add_row(
+                f"  → {group}", "", "", str(len(reader.missing) or ""), str(reader.handled), aside, *latency
             )
-            drawn.add_row(*first, group, *rest)
-            first = ["", "", "", ""]
-    lines = [f"{name}: {_counts(counts)}" for name, counts in ledger.intake_problems.items() if counts]
-    told = Text("\n")
-    if lines:
-        told.append(
-            "Bản ghi chưa đạt, giữ lại tại nguồn · raw records kept at their source: "
-            + "; ".join(lines)
-            + "\n"
-        )
+            if reader.set_aside:
+                told.append(f"Để riêng · set aside, {account.topic} → {group}: {_counts(reader.set_aside)}\n")
+        if refused:
+            told.append(f"Từ chối · refused, {account.topic}: {_counts(account.refused)}\n")
+    for name, counts in ledger.intake_problems.items():
+        if counts:
+            told.append(f"Giữ tại nguồn · kept at the source, {name}: {_counts(counts)}\n")
     if ledger.balanced:
-        told.append("Cân: mọi sự kiện đã được xử lý một lần hoặc để riêng có lý do.\n", "green")
+        told.append(
+            "\nCân: mỗi sự kiện được xử lý một lần ở từng nơi đọc, hoặc để riêng có lý do.\n", "green"
+        )
         told.append(
             "Balanced: every fact was handled once by each reader, or set aside with a reason.\n", "green"
         )
     else:
-        told.append("Không cân · not balanced:\n" + "\n".join(ledger.problems) + "\n", "red")
+        told.append("\nKhông cân · not balanced:\n" + "\n".join(ledger.problems) + "\n", "red")
     told.append(
-        f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s\n"
+        f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s"
     )
     return Group(drawn, told)
 
 
-def _write(report: Path, told: dict[str, Any]) -> None:
-    report.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+def _columns(title: str, first: str, second: str, third: str) -> Table:
+    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn.add_column("chủ đề → nơi đọc\ntopic → reader", no_wrap=True)
+    for heading in (first, second, third, "xử lý\nhandled", "để riêng\nset aside", "p50\nms", "p99\nms"):
+        drawn.add_column(heading, justify="right")
+    return drawn
 
 
 def _counts(counts: dict[str, int]) -> str:

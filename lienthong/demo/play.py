@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import orjson
+from aiokafka import AIOKafkaConsumer
 
-from lienthong import intake
+from lienthong import intake, names
 from lienthong.cluster.apply import apply_contracts
 from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import Contracts, load_contracts
@@ -46,11 +48,12 @@ class Story:
     """How the demo goes: for the live table, and for the report."""
 
     began: float = field(default_factory=time.monotonic)
-    step: str = ""
     fed: dict[str, dict[str, int]] = field(default_factory=dict)
     first_event_seconds: float | None = None
     settled_seconds: float | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+    """Refused facts by the topic they were meant for."""
 
     def seconds(self) -> float:
         return round(time.monotonic() - self.began, 1)
@@ -146,6 +149,7 @@ class Play:
         seen: Any = None
         moved = time.monotonic()
         fed = asyncio.create_task(self.feed())
+        listening = asyncio.create_task(self._hear_refusals())
         try:
             while True:
                 try:
@@ -165,6 +169,21 @@ class Play:
                 await asyncio.sleep(0.5)
         finally:
             fed.cancel()
+            listening.cancel()
+
+    async def _hear_refusals(self) -> None:
+        """Count the refusals as the departments tell them, for the live table."""
+        topics = [names.refusals_topic(room.name) for room in find_rooms(self.root)]
+        consumer = AIOKafkaConsumer(
+            *topics, **admin_connection(self.data).for_aiokafka(), auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            async for record in consumer:
+                topic = orjson.loads(record.value)["refused_topic"]
+                self.story.refused[topic] = self.story.refused.get(topic, 0) + 1
+        finally:
+            await consumer.stop()
 
     def _is_settled(self, state: tuple[Any, ...]) -> bool:
         waiting, rows = state
@@ -176,7 +195,6 @@ class Play:
         waiting = 0
         published: dict[str, int] = {}
         dealt: dict[tuple[str, str], Any] = {}
-        refused: dict[str, int] = {}
         for name in rooms:
             db = await self._database(name)
             waiting += await db.fetchval(
@@ -192,11 +210,9 @@ class Play:
                 " extract(epoch FROM handled_at - recorded)) AS latency FROM lienthong.inbox GROUP BY 1, 2"
             ):
                 dealt[row["topic"], row["consumer_group"]] = row
-            refused[name] = await db.fetchval("SELECT count(*) FROM lienthong.intake_problems")
         if published and self.story.first_event_seconds is None:
             self.story.first_event_seconds = self.story.seconds()
         self.story.rows = [*self._rows(rooms, published, dealt)]
-        self.story.step = ", ".join(f"{name} {count}" for name, count in refused.items() if count)
         return waiting, tuple((row["topic"], row["group"], row["lag"], row["in"]) for row in self.story.rows)
 
     def _rows(
