@@ -114,7 +114,7 @@ def _live(console: Console) -> Any:
 
 def table(story: Story) -> Table:
     """Draw the live table: a line for each topic, and one for each of its readers."""
-    drawn = _columns(f"Liên Thông · {story.seconds():.0f} s", "vào\nin", "từ chối\nrefused", "chờ\nlag")
+    drawn = _columns(f"Liên Thông · {story.seconds():.0f} s", "vào\nin", "chối\nrefused", "chờ\nlag")
     topic = None
     for row in story.rows:
         if row["topic"] != topic:
@@ -128,7 +128,7 @@ def table(story: Story) -> Table:
 
 def summary(story: Story, ledger: Ledger) -> Group:
     """Draw the account for a person."""
-    drawn = _columns("Sổ cân đối · ledger", "ghi nhận\ncommitted", "từ chối\nrefused", "thiếu\nmissing")
+    drawn = _columns("Sổ cân đối · ledger", "vào\nin", "chối\nrefused", "thiếu\nmissing")
     told = Text()
     for account in ledger.topics.values():
         refused = account.refused.total()
@@ -162,11 +162,20 @@ def summary(story: Story, ledger: Ledger) -> Group:
 
 
 def _columns(title: str, first: str, second: str, third: str) -> Table:
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     drawn.add_column("chủ đề → nơi đọc\ntopic → reader", no_wrap=True)
-    for heading in (first, second, third, "xử lý\nhandled", "để riêng\nset aside", "p50\nms", "p99\nms"):
+    for heading in (first, second, third, "xử lý\nhandled", "riêng\naside", "p50\nms", "p99\nms"):
         drawn.add_column(heading, justify="right")
     return drawn
+
+
+def _write(report: Path, told: dict[str, Any]) -> None:
+    # Whoever waits for the file finds it whole.
+    unfinished = report.with_name(f"{report.name}.part")
+    unfinished.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    unfinished.replace(report)
 
 
 def _counts(counts: dict[str, int]) -> str:
