@@ -72,7 +72,7 @@ def up(
 
     The first start downloads Kafka once for this user. Data and passwords stay in the data folder.
 
-    Example: lienthong up --brokers 3 --data /tmp/city
+    Example: lienthong up --brokers 3 --data ../city
     """
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(ending, _stop)
@@ -96,7 +96,7 @@ def up(
 def down(data: Data = None, as_json: AsJson = False) -> None:
     """Stop the bus of a data folder, wherever it was started; its data stays.
 
-    Example: lienthong down --data /tmp/city
+    Example: lienthong down --data ../city
     """
     place = find_data(data).resolve()
     owner = folder.find_owner(place)
