@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import orjson
@@ -11,23 +12,32 @@ from rich.console import Console
 
 from lienthong.errors import LienThongError
 
-app = typer.Typer(
-    name="lienthong",
-    help="Liên Thông: a city's data bus. Departments share facts as events, by contract.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
-
-def main() -> NoReturn:
-    """Run the command; what goes wrong is one sentence, and exit status 1 (2 for a wrong call)."""
+def assemble() -> typer.Typer:
+    """Put the command together: every module of this folder adds its own."""
+    app = typer.Typer(
+        name="lienthong",
+        help="Liên Thông: a city's data bus. Departments share facts as events, by contract.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
     for module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
         importlib.import_module(f"{__name__}.{module}").register(app)
+    return app
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command; what goes wrong is one sentence, and exit status 1 (2 for a wrong call).
+
+    Args:
+        words: What was typed after `lienthong`; this process's own arguments, where it is not said.
+    """
+    typed = sys.argv[1:] if words is None else list(words)
     try:
-        app()
+        assemble()(typed)
     except LienThongError as error:
-        if "--json" in sys.argv:
+        if "--json" in typed:
             sys.stdout.write(orjson.dumps({"error": error.code, "sentence": str(error)}).decode() + "\n")
         Console(stderr=True).print(str(error), markup=False, style="red", soft_wrap=True)
         sys.exit(1)
