@@ -82,7 +82,7 @@ def write_room(root: Path, name: str, files: dict[str, str], **others: str) -> N
 
 
 def test_two_scratch_departments_speak_to_each_other_in_the_repositorys_city(tmp_path: Path) -> None:
-    """Promise: adding a department edits no Python file elsewhere, and another department hears its events."""
+    """Promise: adding a department edits no Python elsewhere, and another department hears its events."""
     root = tmp_path / "city"
     for folder in ("contracts", "schemas", "services"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))

@@ -28,13 +28,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    return Path(__file__).parents[2]
+    return Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
 def scratch(data: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> City:
     """A city of scratch departments beside the repository's own, applied once."""
     root = tmp_path_factory.mktemp("city")
-    city = write_city(root, data, PAIRS, beside=None)
+    city = write_city(root, data, PAIRS, beside=repository)
     apply_contracts(contracts.load_contracts(root), data, date(2026, 1, 1))
     return city
