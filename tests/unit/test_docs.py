@@ -106,10 +106,7 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
 
 @pytest.fixture(scope="module")
 def known_commands() -> set[str]:
-    app = typer.Typer()
-    for module in Path(commands.__file__).parent.glob("[a-z]*.py"):
-        importlib.import_module(f"{commands.__name__}.{module.stem}").register(app)
-    return set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    return set(typer.main.get_command(commands.assemble()).commands)  # type: ignore[attr-defined]
 
 
 def test_every_command_that_a_page_names_exists(page: Path, known_commands: set[str]) -> None:
