@@ -132,6 +132,20 @@ async def test_every_bad_record_is_set_aside_whole_and_the_good_ones_go_on(
         assert told["lt_reason"]
 
 
+async def test_a_record_of_nothing_is_set_aside_and_holds_no_other_letter_up(
+    scratch: City, counting: Any
+) -> None:
+    pair = scratch.take()
+    unkeyed = (None, b"{", headers_of(pair))
+    nothing = [(None, None, []), (None, None, headers_of(pair)), unkeyed]
+    async with running(counting(pair), data=pair.data, root=pair.root, tables=TABLES) as sink:
+        write(pair, [*nothing, (b"vat", SOUND, headers_of(pair))])
+        await until(lambda: sink.pool.fetchval("SELECT count(*) = 4 FROM lienthong.inbox"))
+        await until(lambda: sink.pool.fetchval("SELECT NOT EXISTS (SELECT FROM lienthong.dead_letter)"))
+    letters = read_all(pair, pair.reader, f"{pair.group}.dlt", len(nothing))
+    assert {(letter.key(), letter.value()) for letter in letters} == {(b"", None), (None, b"{")}
+
+
 async def test_a_structured_event_is_read_like_a_binary_one(scratch: City, counting: Any) -> None:
     pair = scratch.take()
     document = {
