@@ -172,6 +172,11 @@ def load_settings(department: str, **given: Any) -> Settings:
             reason=f"This is the service of {department}, but LIENTHONG_USERNAME says {settings.username}.",
             remedy="Each department runs with its own credentials.",
         )
+    if settings.ca_file is not None and not settings.ca_file.is_file():
+        raise SettingsNotUsable(
+            reason=f"LIENTHONG_CA_FILE is {settings.ca_file}, where no file is.",
+            remedy="Name the PEM file of the authority that signed the brokers' certificates.",
+        )
     return settings
 
 
