@@ -14,6 +14,7 @@ from lienthong.dead_letters import Record
 from lienthong.gate import Gate
 from lienthong.lane import Lane, Reading
 from lienthong.logs import get_log
+from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
 
@@ -57,6 +58,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._session(pool, stopping)
                 wait = self._settings.back_off_seconds
+            except UnicodeDecodeError:
+                read_odd_headers()
+                self._log.warning(
+                    "odd_header_met", topics=sorted(self._readings), remedy="Tell the topic's owner."
+                )
             except NOT_GRANTED as error:
                 self.state = f"not granted: {_names(error)}"
                 self._log.error(

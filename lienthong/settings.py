@@ -81,7 +81,14 @@ class Settings(BaseSettings):
     session_seconds: Annotated[
         float, Field(ge=6, le=300, description="A reader silent for so long loses its partitions.")
     ] = 15.0
-    stop_seconds: Annotated[float, Field(gt=0, le=60, description="Time to drain at SIGTERM.")] = 8.0
+    stop_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=60,
+            description="Time to drain when told to stop; the rest is done after the next start.",
+        ),
+    ] = 8.0
 
     @model_validator(mode="after")
     def _hold_together(self) -> Self:

@@ -49,6 +49,10 @@ def demo(
 
     Example: lienthong demo --once --report demo.json
     """
+    if report is not None and not report.absolute().parent.is_dir():
+        raise typer.BadParameter(
+            f"there is no folder {report.parent} to write the account to", param_hint="--report"
+        )
     play = Play(find_root(), find_data(data), Scale(seed=seed, size=size), pace_seconds=pace)
     screen = Screen()
     balanced = asyncio.run(_play(play, screen, once=once, report=report, as_json=as_json))
@@ -131,7 +135,7 @@ def summary(story: Story, ledger: Ledger) -> Group:
     drawn = _columns("Sổ cân đối · ledger", "vào\nin", "chối\nrefused", "thiếu\nmissing")
     told = Text()
     for account in ledger.topics.values():
-        refused = account.refused.total()
+        refused = account.refused_events
         drawn.add_row(account.topic, str(account.committed), str(refused or ""))
         for group, reader in account.readers.items():
             latency = ("" if ms is None else f"{ms:.0f}" for ms in (reader.p50_ms, reader.p99_ms))

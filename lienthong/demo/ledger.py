@@ -50,7 +50,9 @@ class TopicAccount:
     committed: int = 0
     not_on_topic: list[str] = field(default_factory=list)
     only_on_topic: list[str] = field(default_factory=list)
+    refused_events: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    """Refusals by rule; one event may break several."""
     readers: dict[str, ReaderAccount] = field(default_factory=dict)
 
 
@@ -76,6 +78,7 @@ class Ledger:
                 name: {
                     "title": account.title,
                     "committed": account.committed,
+                    "refused_events": account.refused_events,
                     "refused": dict(account.refused),
                     "not_on_topic": account.not_on_topic[:50],
                     "only_on_topic": account.only_on_topic[:50],
@@ -172,6 +175,7 @@ def _count_refusals(ledger: Ledger, records: Iterable[tuple[str, bytes | None]])
         if account is not None:
             rules = {problem["rule"] for problem in notice.get("problems", ())} or {notice.get("code", "")}
             account.refused.update(rules)
+            account.refused_events += 1
 
 
 def _iter_problems(ledger: Ledger, waiting: Mapping[str, int]) -> Iterable[str]:
