@@ -76,7 +76,7 @@ async def _play(play: Play, screen: Screen, *, once: bool, report: Path | None, 
             with _live(screen.console) as show:
                 await play.watch(show)
             ledger = await play.account()
-            told = _report(play.story, ledger)
+            told = _report(play, ledger)
             if report is not None:
                 _write(report, told)
             if as_json:
@@ -186,11 +186,14 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
-def _report(story: Story, ledger: Ledger) -> dict[str, Any]:
+def _report(play: Play, ledger: Ledger) -> dict[str, Any]:
+    story = play.story
     return {
         "seconds": story.settled_seconds or story.seconds(),
         "settled": story.settled_seconds is not None,
         "first_event_seconds": story.first_event_seconds,
         "fed": story.fed,
+        "peak_mb": story.peak_mb,
+        "disk_mb": play.disk_mb(),
         **ledger.as_json(),
     }
