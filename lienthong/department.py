@@ -19,7 +19,7 @@ from lienthong.errors import NotValid, Problem, Refused, SettingsNotUsable
 from lienthong.event import Data, Event, RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Ready, Take
-from lienthong.lane import Reading
+from lienthong.turn import Reading
 
 Handler = Callable[..., Awaitable[None]]
 H = TypeVar("H", bound=Handler)

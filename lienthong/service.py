@@ -24,12 +24,12 @@ from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Intake
-from lienthong.lane import Reading
 from lienthong.logs import get_log, set_up_logs
 from lienthong.producer import Producer
 from lienthong.refusals import Refusals
 from lienthong.relay import Relay
 from lienthong.settings import Settings, find_root, load_settings
+from lienthong.turn import Reading
 
 RESTART_SECONDS: Final = 1.0
 Scope = dict[str, Any]
