@@ -99,8 +99,7 @@ async def _ours(stage: Stage, pair: Pair, progress: Progress, pool: asyncpg.Pool
         await db.execute(COUNT, OURS, event.data.thing_id, event.data.amount)
 
     def handled() -> int:
-        labels = {"topic": pair.thing.TOPIC, "group": pair.group}
-        return int(metrics.REGISTRY.get_sample_value("lienthong_events_handled_total", labels) or 0)
+        return int(metrics.EVENTS_HANDLED.labels(pair.thing.TOPIC, pair.group)._value.get())
 
     before = handled()
     async with running(reader, data=pair.data, root=pair.root, log_level="warning"):
