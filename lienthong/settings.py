@@ -94,12 +94,8 @@ class Settings(BaseSettings):
     def _hold_together(self) -> Self:
         if self.password is None and self.password_file is None:
             raise ValueError("set LIENTHONG_PASSWORD_FILE (or LIENTHONG_PASSWORD)")
-        if self.security_protocol == "SASL_PLAINTEXT":
-            far = [s for s in self.bootstrap_servers.split(",") if not _is_loopback(s)]
-            if far:
-                raise ValueError(
-                    f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL"
-                )
+        if self.security_protocol == "SASL_PLAINTEXT" and (far := far_servers(self.bootstrap_servers)):
+            raise ValueError(f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL")
         return self
 
     def read_password(self) -> str:
@@ -119,6 +115,11 @@ class Settings(BaseSettings):
         where = parts.netloc.rpartition("@")[2]
         secret = quote(_read_secret(self.database_password_file), safe="")
         return parts._replace(netloc=f"{user}:{secret}@{where}").geturl()
+
+
+def far_servers(bootstrap_servers: str) -> list[str]:
+    """List the brokers that are not on this machine: to them nothing goes in the clear."""
+    return [server for server in bootstrap_servers.split(",") if not _is_loopback(server)]
 
 
 def _is_loopback(server: str) -> bool:

@@ -127,16 +127,29 @@ class Cluster:
 
 @contextmanager
 def open_cluster(
-    data: Path, connection: Connection | None = None, within: float = REACH_SECONDS
+    data: Path,
+    connection: Connection | None = None,
+    within: float = REACH_SECONDS,
+    *,
+    postgres: Postgres | None = None,
+    brokers: int = 1,
 ) -> Iterator[Cluster]:
     """Open the embedded bus of a data folder, or with a connection any other cluster.
+
+    Args:
+        data: Keeps the departments' passwords.
+        connection: A super user of another cluster.
+        within: Seconds after which a cluster counts as out of reach.
+        postgres: Where that cluster's departments have their databases; None where these are their own.
+        brokers: How many that cluster is meant to have, at least: they may still be starting.
 
     Raises:
         BusNotUsable: no bus runs, it is out of reach, does not let us in, or is not the recorded one.
     """
     if connection is not None:
         with open_admin(connection, within) as admin:
-            yield Cluster(admin, data, frozenset({connection.username}), admin.brokers, None)
+            administrators = frozenset({connection.username, *([postgres.username] if postgres else [])})
+            yield Cluster(admin, data, administrators, max(admin.brokers, brokers), postgres)
         return
     bus = load_bus(data)
     if not psutil.pid_exists(bus["pid"]):
