@@ -107,6 +107,7 @@ class Cluster:
 
     def _make_credentials(self, departments: frozenset[str], users: list[str], databases: list[str]) -> None:
         """Give departments their one password, for Kafka and for their database."""
+        self._open_secrets()
         held = set(held_departments(self.data))
         passwords = {
             name: read_secret(self._secret(name)) if name in held else secrets.token_urlsafe(24)
@@ -120,6 +121,19 @@ class Cluster:
         # run makes another.
         for name in passwords.keys() - held:
             write_private(self._secret(name), passwords[name])
+
+    def _open_secrets(self) -> None:
+        """Make sure that passwords can be kept, before any is given: one that is lost locks everybody out."""
+        folder = self.data / "secrets"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(folder / ".writable", "")
+            (folder / ".writable").unlink()
+        except OSError as error:
+            raise BusNotUsable(
+                reason=f"Passwords cannot be kept in {folder}: {error.strerror}.",
+                remedy="Make it writable, or choose another folder: --data DIR.",
+            ) from None
 
     def _secret(self, department: str) -> Path:
         return self.data / "secrets" / f"{department}.password"

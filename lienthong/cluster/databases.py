@@ -132,7 +132,7 @@ async def _open(postgres: Postgres) -> AsyncIterator[Any]:
             reason=f"PostgreSQL at {where} does not prove that it is itself.",
             remedy="Name the authority that signed its TLS certificate: sslrootcert=FILE in its address.",
         ) from None
-    except (asyncpg.InterfaceError, ValueError) as error:
+    except (asyncpg.InterfaceError, ValueError, FileNotFoundError) as error:
         raise SettingsNotUsable(
             reason=f"The address of PostgreSQL at {where} cannot be used: {error}.",
             remedy="Correct what follows the question mark.",
