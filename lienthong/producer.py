@@ -103,7 +103,8 @@ class Producer:
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
-            linger_ms=2,
+            # What is sent in one go is in one batch already.
+            linger_ms=0,
             max_batch_size=131_072,
             # The contracts hold data to 256 KiB; headers come on top.
             max_request_size=1_000_000,
