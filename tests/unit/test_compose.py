@@ -143,11 +143,13 @@ def test_every_file_that_is_mounted_or_copied_exists():
     ] == []
     for service in SERVICES.values():
         assert service.get("build", ".") == "."
-    copied = re.findall(r"(?m)^COPY (?!--from)(\S+) ", DOCKERFILE)
+    lines = re.findall(r"(?m)^COPY (?!--from)(.+)$", DOCKERFILE)
+    copied = {name for line in lines for name in line.split()[:-1]}
     assert [name for name in copied if not (ROOT / name).exists()] == []
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert next(line for line in ignored if not line.startswith("#")) == "*"
     assert sorted(line[1:] for line in ignored if line.startswith("!")) == sorted(copied)
+    assert PROJECT["readme"] in copied
 
 
 # --- Closed ---
@@ -372,8 +374,11 @@ def test_a_service_reads_only_files_that_the_secrets_or_apply_make(tmp_path):
 
 def test_apply_is_told_what_its_command_knows():
     command = SERVICES["apply"]["command"]
-    assert command[:4] == ["python", "-m", "lienthong", "apply"]
-    told = parsed_command(assemble(), command[4:], "apply")
+    assert (command[:2], PROJECT["scripts"]) == (
+        ["lienthong", "apply"],
+        {"lienthong": "lienthong.commands:main"},
+    )
+    told = parsed_command(assemble(), command[2:], "apply")
     assert told["yes"] is True
     assert told["security_protocol"] == "SASL_SSL"
     assert told["bootstrap_servers"].split(",") == [f"{broker}:9092" for broker in BROKERS]
@@ -517,11 +522,13 @@ def test_the_image_holds_the_locked_dependencies_without_the_embedded_bus():
     wanted = {re.split(r"[>=<]", words)[0] for words in PROJECT["dependencies"]}
     lines = (ROOT / "deploy/requirements.in").read_text(encoding="utf-8").splitlines()
     assert {line for line in lines if not line.startswith("#")} == wanted - EMBEDDED
-    ours, all_ = locked(ROOT / "deploy/requirements.lock"), locked(ROOT / "requirements.lock")
-    assert {name: hashes for name, hashes in ours.items() if all_.get(name) != hashes} == {}
-    assert {name.partition("==")[0] for name in ours} & EMBEDDED == set()
-    assert [name for name, hashes in ours.items() if not hashes] == []
-    assert "--require-hashes --requirement /requirements.lock" in DOCKERFILE
+    everything = locked(ROOT / "requirements.lock")
+    for file in ("requirements.lock", "build.lock"):
+        found = locked(ROOT / "deploy" / file)
+        assert {name: hashes for name, hashes in found.items() if everything.get(name) != hashes} == {}
+        assert {name.partition("==")[0] for name in found} & EMBEDDED == set()
+        assert [name for name, hashes in found.items() if not hashes] == []
+        assert f"--require-hashes --requirement /locks/{file}" in DOCKERFILE
 
 
 IMPORT = """
@@ -559,9 +566,10 @@ def test_the_image_runs_the_python_of_the_tests_as_an_ordinary_user_and_builds_n
     bases = set(re.findall(r"(?m)^FROM (\S+)", DOCKERFILE))
     assert len(bases) == 1
     assert bases.pop().startswith(f"python:{PROJECT['requires-python'].removeprefix('>=')}.")
-    last = DOCKERFILE.split("\nFROM ")[-1]
+    _, first, last = DOCKERFILE.split("\nFROM ")
+    assert "pip wheel --no-index" in first
     assert "pip uninstall" in last
-    assert "pip install" not in last
+    assert re.findall(r"pip\S* (?:install|wheel)|/build", last) == []
     assert "apt" not in last
     assert last.index("\nUSER ") < last.index("\nCMD ")
     assert "--only-binary :all:" in DOCKERFILE
