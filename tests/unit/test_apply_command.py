@@ -68,7 +68,7 @@ def test_an_address_of_a_database_is_read():
 
 @pytest.mark.parametrize(
     "url",
-    ["db:5432", "mysql://root@db", "postgresql://db:5432", "postgresql://u@", "postgresql://u@db:none", ""],
+    ["db:5432", "mysql://admin@db", "postgresql://db:5432", "postgresql://u@", "postgresql://u@db:none", ""],
 )
 def test_what_is_no_address_of_a_database_is_refused(url):
     with pytest.raises(SettingsNotUsable, match=r"is not postgresql://user@host:port/database"):

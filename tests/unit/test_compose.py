@@ -487,7 +487,11 @@ def test_every_setting_of_the_database_is_one_that_postgresql_knows():
     assert settings.keys() - known == set()
     assert (settings["fsync"], settings["synchronous_commit"], settings["ssl"]) == ("on", "on", "on")
     assert settings["password_encryption"] == "scram-sha-256"
-    shared = settings.keys() & postgres.SETTINGS.keys() - {"shared_buffers", "max_wal_size"}
+    shared = settings.keys() & postgres.SETTINGS.keys() - {
+        "listen_addresses",
+        "shared_buffers",
+        "max_wal_size",
+    }
     assert {n: settings[n] for n in shared} == {n: postgres.SETTINGS[n] for n in shared}
     assert "--auth=scram-sha-256" in shlex.split(environment("postgres")["POSTGRES_INITDB_ARGS"])
 
@@ -573,3 +577,24 @@ def test_the_image_runs_the_python_of_the_tests_as_an_ordinary_user_and_builds_n
     assert "apt" not in last
     assert last.index("\nUSER ") < last.index("\nCMD ")
     assert "--only-binary :all:" in DOCKERFILE
+
+
+# --- Its page ---
+
+PAGE = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_services_volumes_and_files_that_exist():
+    asked = re.findall(r"docker compose (?:run|restart)((?: --[a-z-]+(?: rm)?)*) ([a-z0-9-]+)", PAGE)
+    assert len(asked) >= 6
+    assert {name for _, name in asked} - SERVICES.keys() == set()
+    named = set(re.findall(r"`(secrets-[a-z0-9-]+|passwords)`", PAGE))
+    assert named == {volume for volume in FILE["volumes"] if volume.startswith("secrets-")} | {"passwords"}
+    ports = {port.split(":")[1] for service in SERVICES.values() for port in service.get("ports", [])}
+    assert set(re.findall(r"\b(?:8\d{3}|19\d{3})\b", PAGE)) == ports
+    links = re.findall(r"\]\(([^)]+)\)", PAGE)
+    assert [link for link in links if not (ROOT / "deploy" / link).exists()] == []
+    files = re.findall(r"`((?:tests|docs|deploy|lienthong)/[\w./-]+)`", PAGE)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    variables = set(re.findall(r"`((?:KAFKA|LIENTHONG)_[A-Z_]+)`", PAGE))
+    assert [name for name in variables if name not in TEXT] == []
