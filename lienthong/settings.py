@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
     ] = "info"
     batch_records: Annotated[
-        int, Field(ge=1, le=5_000, description="Records of one partition handled in one transaction.")
+        int, Field(ge=1, le=5_000, description="Records handled in one transaction.")
     ] = 200
     parked_records: Annotated[
         int,
