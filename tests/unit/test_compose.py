@@ -442,6 +442,12 @@ def test_brokers_are_set_as_the_embedded_ones_are_tested():
     assert safety - told.keys() == set()
 
 
+def test_an_acknowledged_record_is_on_two_of_three_brokers():
+    told = broker_settings("kafka-1")
+    assert {told[name] for name in told if name.endswith("replication.factor")} == {str(len(BROKERS))}
+    assert {told[name] for name in told if name.endswith(("min.isr", "min.insync.replicas"))} == {"2"}
+
+
 def test_every_listener_wants_tls_and_a_login_that_the_secrets_volume_holds(tmp_path):
     told = broker_settings("kafka-1")
     listeners = dict(pair.split(":") for pair in told["listener.security.protocol.map"].split(","))
