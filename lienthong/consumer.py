@@ -50,7 +50,6 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._turn = Turn(group, readings, gate, settings)
         # Held while records are being handled, so that a partition is given away between two turns only.
         self._at_work = asyncio.Lock()
-        self._caught_up: set[str] = set()
         self._log = get_log(group=group)
 
     async def run(self, pool: Pool, stopping: asyncio.Event) -> None:
@@ -82,10 +81,6 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), wait)
             wait = min(wait * 2, 5.0)
-
-    def has_caught_up(self, topic: str) -> bool:
-        """Whether everything that stood in the topic when we began has been dealt with once."""
-        return topic in self._caught_up
 
     async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
         consumer = AIOKafkaConsumer(
@@ -175,20 +170,16 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _measure(self, consumer: AIOKafkaConsumer) -> int:
         lag: dict[str, int] = dict.fromkeys(self._readings, 0)
-        unsure: set[str] = set()
         for partition, lane in self._lanes.items():
             end = consumer.highwater(partition)
             at = lane.commit_offset
             if end is None:
-                unsure.add(partition.topic)
                 continue
             lag[partition.topic] += max(
                 0, end - (at if at is not None else self._committed.get(partition, end))
             )
         for topic, records in lag.items():
             metrics.LAG_RECORDS.labels(topic, self.group).set(records)
-            if records == 0 and topic not in unsure and any(p.topic == topic for p in self._lanes):
-                self._caught_up.add(topic)
         metrics.PARKED_RECORDS.labels(self.group).set(
             sum(lane.parked_records for lane in self._lanes.values())
         )
