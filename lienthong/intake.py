@@ -1,7 +1,7 @@
 """Raw records from a department's own sources, to become facts, or problems with a reason (hop 1)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ Ready = Callable[[Connection], Awaitable[bool]]
 
 LARGEST_RAW: Final = 1_048_576
 """Greatest size of one raw record, bytes; beyond it nothing is parsed."""
+
+LONGEST_SECONDS: Final = 0.1
+"""A fact reaches the bus when its transaction ends, and the relay waits for the oldest: keep them short."""
 
 _FETCH: Final = """
 SELECT id, raw FROM lienthong.intake WHERE kind = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -80,9 +83,7 @@ class Intake:
             # Asked after the rows are seen: what came in before them is then seen too, or taken already.
             if not rows or (self._ready is not None and not await self._ready(db)):
                 return 0
-            unsound = [
-                (row["id"], why) for row in rows if (why := await self._attempt(db, row["raw"])) is not None
-            ]
+            taken, unsound = await self._take_for_a_while(db, rows)
             if unsound:
                 await db.execute(
                     _SET_ASIDE,
@@ -90,12 +91,26 @@ class Intake:
                     [why.code for _, why in unsound],
                     [why.reason for _, why in unsound],
                 )
-            await db.execute(
-                "DELETE FROM lienthong.intake WHERE id = ANY($1::bigint[])", [row["id"] for row in rows]
-            )
+            await db.execute("DELETE FROM lienthong.intake WHERE id = ANY($1::bigint[])", taken)
         metrics.INTAKE_PROBLEMS.labels(self.kind).inc(len(unsound))
-        self._log.info("intake_taken", records=len(rows), problems=len(unsound))
-        return len(rows)
+        self._log.info("intake_taken", records=len(taken), problems=len(unsound))
+        return len(taken)
+
+    async def _take_for_a_while(
+        self, db: Connection, rows: Sequence[Any]
+    ) -> tuple[list[int], list[tuple[int, Unsound]]]:
+        """Take rows in order until there are no more, or the transaction has been open for long enough."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + LONGEST_SECONDS
+        taken: list[int] = []
+        unsound: list[tuple[int, Unsound]] = []
+        for row in rows:
+            taken.append(row["id"])
+            if (why := await self._attempt(db, row["raw"])) is not None:
+                unsound.append((row["id"], why))
+            if clock() > until:
+                break
+        return taken, unsound
 
     async def _attempt(self, db: Connection, raw: bytes) -> Unsound | None:
         if len(raw) > LARGEST_RAW:
