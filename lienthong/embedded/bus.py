@@ -12,9 +12,17 @@ from typing import IO, Any, Final, Self
 import orjson
 
 from lienthong.embedded import folder, kafka, postgres, ready
-from lienthong.embedded.jars import Progress, Silent, fetch_jars
+from lienthong.embedded.jars import Progress, Silent, cache_folder, fetch_jars
 from lienthong.embedded.kafka import Node
-from lienthong.embedded.ports import HOST, choose_ports, is_free, load_ports, note_ports, usual_ports
+from lienthong.embedded.ports import (
+    HOST,
+    choose_ports,
+    is_free,
+    load_ports,
+    note_ports,
+    turn_to_choose,
+    usual_ports,
+)
 from lienthong.embedded.postgres import Postgres
 from lienthong.embedded.secret import load_or_generate, write_private
 from lienthong.embedded.supervisor import Child, Supervisor
@@ -81,15 +89,16 @@ class Bus:
             cluster = self._settle_cluster()
             jars = fetch_jars(progress=progress)
             for attempt in range(1, TRIES + 1):
-                ports = self._choose_ports(progress)
-                try:
-                    self._run_children(cluster, ports, jars, progress)
-                except BusNotUsable:
-                    self._stop_children()
-                    if attempt == TRIES or all(is_free(port) for port in ports.values()):
-                        raise
-                else:
-                    break
+                with turn_to_choose(cache_folder().parent):
+                    ports = self._choose_ports(progress)
+                    try:
+                        self._run_children(cluster, ports, jars, progress)
+                    except BusNotUsable:
+                        self._stop_children()
+                        if attempt == TRIES or all(is_free(port) for port in ports.values()):
+                            raise
+                    else:
+                        break
         except BaseException:
             self.stop()
             raise

@@ -1,7 +1,9 @@
 """Choose the ports of the bus: the usual ones where they are free, the same again at each start."""
 
+import fcntl
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,18 @@ BROKER: Final = 9092
 CONTROLLER: Final = 19092
 REACH: Final = 2000
 """How far above the usual port to look; below the range from which systems give out passing ports."""
+
+
+@contextmanager
+def turn_to_choose(folder: Path) -> Iterator[None]:
+    """Let one bus at a time choose its ports and take them: between a look and a use another could take one.
+
+    `folder` is one that every bus of this user knows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "ports.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 def is_free(port: int) -> bool:
