@@ -81,6 +81,7 @@ GONE: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # asyncpg's own word for a connection cut in the middle of a command
     ConnectionError,
 )
 """The database is away or full: nobody's record is to blame, everybody waits."""
