@@ -103,11 +103,9 @@ def test_a_path_of_one_machine_would_be_seen(text, request):
 @pytest.mark.parametrize(
     ("first", "last"),
     [
-        ("https://py", "pi.org/simple"),
-        ("https://files.pythonhos", "ted.org/packages"),
-        ("https://repo.ma", "ven.apache.org/maven2"),
+        ("https://example.org/arti", "factory/jars"),
         ("--ind", "ex-url https://example.org"),
-        ("https://mir", "ror.example.org/simple"),
+        ("https://mir", "ror.example.org/pool"),
     ],
 )
 def test_an_address_of_a_registry_would_be_seen(first, last):
