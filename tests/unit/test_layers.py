@@ -103,7 +103,7 @@ def test_a_path_of_one_machine_would_be_seen(text, request):
 @pytest.mark.parametrize(
     ("first", "last"),
     [
-        ("https://example.org/arti", "factory/jars"),
+        ("https://arti", "factory.example.org"),
         ("--ind", "ex-url https://example.org"),
         ("https://mir", "ror.example.org/pool"),
     ],
