@@ -26,10 +26,11 @@ SELECT i.id, i.kind, i.raw, i.received_at, p.code, p.reason
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS p(id, code, reason)
 JOIN lienthong.intake i ON i.id = p.id
 """
-# Ids sort by time: the department's newest published fact is found by the key.
+# Ids sort by time: the department's newest published fact is found by the key. None yet: nothing is quiet.
 _IS_QUIET: Final = """
 SELECT min(received_at) <= now() - make_interval(secs => $3) OR (
-    greatest(max(received_at), (SELECT recorded FROM lienthong.published ORDER BY id DESC LIMIT 1))
+    max(received_at) <= now() - make_interval(secs => $2)
+    AND (SELECT recorded FROM lienthong.published ORDER BY id DESC LIMIT 1)
         <= now() - make_interval(secs => $2)
     AND NOT EXISTS (SELECT FROM lienthong.outbox))
 FROM lienthong.intake WHERE kind = $1

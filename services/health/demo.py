@@ -128,7 +128,7 @@ def _at_home(scale: Scale, births: list[dict[str, Any]], facilities: list[Facili
     dice = scale.dice("health/home")
     stations = sorted({f.unit_code for f in facilities if f.kind == "health-station"})
     written: list[bytes] = []
-    for birth in dice.sample(births, len(births) * 5 // 1_000):
+    for birth in dice.sample(births, min(len(births), len(births) * 5 // 1_000 + 2)):
         told = {
             name: value for name, value in birth.items() if name not in {"notification_id", "facility_code"}
         }
@@ -149,7 +149,10 @@ def _taken_back(scale: Scale, births: list[dict[str, Any]]) -> list[bytes]:
     """Write notices taken back, four in a thousand, one of them twice, and one that never was."""
     dice = scale.dice("health/back")
     now = scale.now.astimezone(HANOI).replace(microsecond=0).isoformat()
-    numbers = [birth["notification_id"] for birth in dice.sample(births, len(births) * 4 // 1_000)]
+    numbers = [
+        birth["notification_id"]
+        for birth in dice.sample(births, min(len(births), len(births) * 4 // 1_000 + 1))
+    ]
     told = [
         {"notification_id": number, "annulled_at": now, "reason": dice.choice(("stillbirth", "issued-twice"))}
         for number in [*numbers, *numbers[:1]]

@@ -18,8 +18,11 @@ def feed(scale: Scale, papers: Papers) -> Iterator[tuple[str, bytes]]:
     dice = scale.dice("justice")
     births = [slip["notification_id"] for slip in papers["birth-slip"]]
     deaths = [slip["notice_id"] for slip in papers["death-slip"]]
-    chosen = dice.sample(births, round(len(births) * (CORRECTED + ANNULLED)))
-    corrected, annulled = chosen[: round(len(births) * CORRECTED)], chosen[round(len(births) * CORRECTED) :]
+    if not births:
+        return
+    wanted = round(len(births) * CORRECTED)
+    chosen = dice.sample(births, min(len(births), wanted + round(len(births) * ANNULLED) + 1))
+    corrected, annulled = chosen[:wanted], chosen[wanted:]
     for place, number in enumerate(corrected):
         change = ({"full_name": draw_name(dice, "female")}, {"sex": "male"}, {"sex": "female"})[place % 3]
         yield "correction", write({"number": number, "ground": "clerical-error", **change})
