@@ -44,7 +44,7 @@ async def test_what_was_not_asked_for_is_not_done(town: Town) -> None:
     assert await town.find("insurance", "SELECT count(*) FROM card WHERE dossier_code = $1", code) == 0
 
 
-async def test_a_dossier_before_its_notice_waits_for_it(town: Town) -> None:
+async def test_a_dossier_that_comes_before_its_notification_waits_for_it(town: Town) -> None:
     """Promise: whichever half comes first waits for the other."""
     number = town.new_number()
     code = await town.dealt_with(REGISTERING, SUBMITTED, lambda: town.submit(number))
