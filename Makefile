@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOCKED := --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 .PHONY: help demo test check bench chaos up down status release lock clean
 
 help: ; @sed -n 's/^\([a-z]*\): .*[#]# /  make \1\t/p' Makefile ## list these
@@ -14,7 +15,7 @@ up: .venv/ready ; @$(BIN)/lienthong up $(ARGS) ## start Kafka and PostgreSQL her
 down: .venv/ready ; @$(BIN)/lienthong down $(ARGS) ## stop them
 status: .venv/ready ; @$(BIN)/lienthong status $(ARGS) ## say what runs, and where
 release: .venv/ready ; @$(BIN)/lienthong release $(ARGS) ## freeze contracts, write the typed classes
-lock: .venv/ready ; @$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group dev pyproject.toml --output-file requirements.lock ## choose versions anew
+lock: .venv/ready ; @$(COMPILE) --group dev pyproject.toml --output-file requirements.lock && $(COMPILE) --constraint requirements.lock deploy/requirements.in --output-file deploy/requirements.lock ## choose versions anew
 clean: ; rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* ## remove what make made
 
 .venv/ready: requirements.lock pyproject.toml

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -12,10 +13,12 @@ from lienthong import metrics
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
 from lienthong.gate import Gate
-from lienthong.lane import Lane, Reading
+from lienthong.lane import Lane
 from lienthong.logs import get_log
+from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
+from lienthong.turn import Reading, Turn
 
 COMMIT_SECONDS: Final = 0.2
 """Offsets are committed at most so often; what is handled in between is known to the inbox."""
@@ -40,13 +43,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self.group = group
         self.state = "starting"
         self._readings = readings
-        self._gate = gate
         self._settings = settings
         self._lanes: dict[TopicPartition, Lane] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
-        # Held while records are being handled, so that a partition is given away between two passes only.
-        self._turn = asyncio.Lock()
+        self._turn = Turn(group, readings, gate, settings)
+        # Held while records are being handled, so that a partition is given away between two turns only.
+        self._at_work = asyncio.Lock()
         self._caught_up: set[str] = set()
         self._log = get_log(group=group)
 
@@ -57,6 +60,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._session(pool, stopping)
                 wait = self._settings.back_off_seconds
+            except UnicodeDecodeError:
+                read_odd_headers()
+                self._log.warning(
+                    "odd_header_met", topics=sorted(self._readings), remedy="Tell the topic's owner."
+                )
             except NOT_GRANTED as error:
                 self.state = f"not granted: {_names(error)}"
                 self._log.error(
@@ -113,21 +121,19 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         heard, committed, measured = clock(), 0.0, 0.0
         while not stopping.is_set():
             self._hold_full_lanes(consumer)
-            wait = min((lane.wakes_at() for lane in self._lanes.values()), default=float("inf")) - clock()
+            wakes_at = min((lane.wakes_at() for lane in self._lanes.values()), default=float("inf"))
+            wait = max(wakes_at, self._turn.rests_until) - clock()
             batches = await consumer.getmany(
-                timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000),
-                max_records=self._settings.batch_records * max(1, len(self._lanes)),
+                timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000), max_records=self._settings.batch_records
             )
-            async with self._turn:
+            async with self._at_work:
                 if batches:
                     heard = clock()
                 for partition, records in batches.items():
                     # A partition that was given away meanwhile is another's to handle.
                     if (lane := self._lanes.get(partition)) is not None:
                         lane.take(_records(partition, records))
-                for lane in list(self._lanes.values()):
-                    if lane.is_due(clock()):
-                        await lane.work(pool, clock())
+                await self._make_turn(pool, clock())
                 if clock() - committed >= COMMIT_SECONDS:
                     committed = clock()
                     await self._commit(consumer, self._lanes)
@@ -136,8 +142,24 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 lag = self._measure(consumer)
                 if lag and not self._is_held_up() and clock() - heard > SILENT_SECONDS:
                     raise SilentReader
-        async with self._turn:
+        async with self._at_work:
             await self._commit(consumer, self._lanes)
+
+    async def _make_turn(self, pool: Pool, now: float) -> None:
+        """Try what waits in any lane in one transaction: few transactions at low load as under a backlog.
+
+        Lanes never work at the same time: handlers that touch the same rows would wait for each other's
+        transactions in circles, or each miss what the other has not committed yet.
+        """
+        if now < self._turn.rests_until:
+            return
+        chosen = [(lane, lane.choose(self._settings.batch_records, now)) for lane in self._lanes.values()]
+        if not any(batch for _, batch in chosen):
+            return
+        fates = iter(await self._turn.make(pool, [taken for _, batch in chosen for taken in batch]))
+        now = asyncio.get_running_loop().time()
+        for lane, batch in chosen:
+            lane.settle(list(islice(fates, len(batch))), now)
 
     def _is_held_up(self) -> bool:
         return any(lane.is_full or lane.parked_records for lane in self._lanes.values())
@@ -189,8 +211,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committed |= offsets
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Let the pass in progress end, commit it, and forget what was not begun."""
-        async with self._turn:
+        """Let the turn in progress end, commit it, and forget what was not begun."""
+        async with self._at_work:
             given = {partition: self._lanes[partition] for partition in revoked if partition in self._lanes}
             if self._consumer is not None and given:
                 await self._commit(self._consumer, given)
@@ -201,9 +223,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Open a lane for each partition that is ours now."""
         for partition in assigned:
-            self._lanes[partition] = Lane(
-                partition.partition, self._readings, self.group, self._gate, self._settings
-            )
+            self._lanes[partition] = Lane(self._settings)
         self._log.info("partitions_assigned", count=len(self._lanes))
 
 

@@ -19,7 +19,7 @@ from lienthong.errors import NotValid, Problem, Refused, SettingsNotUsable
 from lienthong.event import Data, Event, RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Ready, Take
-from lienthong.lane import Reading
+from lienthong.turn import Reading
 
 Handler = Callable[..., Awaitable[None]]
 H = TypeVar("H", bound=Handler)
@@ -303,6 +303,11 @@ def _key(gate: Gate, topic: str, value: bytes) -> str:
 
 def _calling(handler: Handler, topic: str) -> Callable[[RawEvent, Any, Connection], Awaitable[None]]:
     """Adapt a typed handler: build its event, inject its connection and FastStream dependencies."""
+    if not inspect.iscoroutinefunction(handler):
+        raise SettingsNotUsable(
+            reason=f"The handler {handler.__qualname__} of {topic} is not asynchronous.",
+            remedy="Write it as `async def`.",
+        )
     hints = get_type_hints(handler)
     parameters = list(inspect.signature(handler).parameters.values())
     event_class = _event_class(hints.get(parameters[0].name) if parameters else None)

@@ -57,6 +57,9 @@ LASTING: Final = (
 )
 """The broker will never take this record."""
 
+TOPIC_SECONDS: Final = 5.0
+"""A topic of which the brokers know nothing for so long is not there."""
+
 NOT_NOW: Final = (
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.ClusterAuthorizationFailedError,
@@ -90,6 +93,7 @@ class Producer:
         self._settings = settings
         self._log = get_log(department=settings.username)
         self._client: AIOKafkaProducer | None = None
+        self._reached: set[str] = set()
 
     async def start(self) -> None:
         """Connect; raises the client's error when the brokers cannot be reached or refuse the credentials."""
@@ -116,14 +120,16 @@ class Producer:
     async def stop(self) -> None:
         """Stop within bounds: an idempotent batch never expires by itself."""
         client, self._client = self._client, None
+        self._reached.clear()
         if client is not None:
             await _stop(client)
 
     async def send(self, records: Sequence[OutgoingRecord]) -> list[Outcome]:
         """Send records in order and wait for every outcome, at most `delivery_seconds`.
 
-        Records of one key keep their order. After anything but an acknowledgement or a lasting refusal the
-        producer is replaced, so that nothing it still holds can arrive after what is sent next.
+        Records of one topic keep their order: where a topic cannot be written, the rest of it is held back.
+        After an unknown outcome the producer is replaced, so that nothing it still holds can arrive after
+        what is sent next.
         """
         if not records:
             return []
@@ -133,13 +139,17 @@ class Producer:
         assert client is not None
         outcomes: dict[int, Outcome] = {}
         waiting: dict[asyncio.Future[Any], int] = {}
+        held: dict[str, Outcome] = {}
         deadline = asyncio.get_running_loop().time() + self._settings.delivery_seconds
-        broken = False
         for number, record in enumerate(records):
-            if broken:
-                outcomes[number] = Unknown("an earlier record is without confirmation")
+            if record.topic in held:
+                outcomes[number] = held[record.topic]
                 continue
             try:
+                if record.topic not in self._reached:
+                    async with asyncio.timeout(TOPIC_SECONDS):
+                        await client.partitions_for(record.topic)
+                    self._reached.add(record.topic)
                 async with asyncio.timeout_at(deadline):
                     future = await client.send(
                         record.topic, value=record.value, key=record.key, headers=list(record.headers)
@@ -147,8 +157,9 @@ class Producer:
                 future.add_done_callback(_heard)
                 waiting[future] = number
             except (kafka_errors.KafkaError, TimeoutError, AssertionError) as error:
-                outcomes[number] = outcome = _outcome(error)
-                broken = isinstance(outcome, Unknown)
+                outcomes[number] = outcome = _outcome_unsent(error, known=record.topic in self._reached)
+                if not (isinstance(outcome, NotWritten) and outcome.lasting):
+                    held[record.topic] = outcome
         if waiting:
             done, _ = await asyncio.wait(
                 waiting, timeout=max(0.0, deadline - asyncio.get_running_loop().time())
@@ -200,11 +211,20 @@ def _outcome(error: BaseException) -> Outcome:
     return Unknown(f"without confirmation: {name}")
 
 
+def _outcome_unsent(error: BaseException, *, known: bool) -> Outcome:
+    """Tell the outcome of a record that the client did not even take."""
+    if not known and isinstance(error, (TimeoutError, kafka_errors.KafkaTimeoutError)):
+        return NotWritten("no broker knows the topic (`lienthong apply` makes it)", lasting=False)
+    return _outcome(error)
+
+
 async def _stop(client: AIOKafkaProducer, within: float = 5.0) -> None:
-    """Stop a client that may wait for ever; what it still held is in the outbox."""
-    stop = asyncio.ensure_future(client.stop())
+    """Stop a client that may wait for ever for what it still holds; the outbox has all of that."""
     with contextlib.suppress(kafka_errors.KafkaError):
         try:
-            await asyncio.wait_for(stop, within)
+            await asyncio.wait_for(client.stop(), within)
         except TimeoutError:
             get_log().warning("producer_abandoned", after_seconds=within)
+            # What `stop` would have done last, had it not waited for the broker.
+            await client._sender.close()  # noqa: SLF001
+            await client.client.close()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -17,10 +18,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lienthong import contracts, metrics
 from lienthong.consumer import Reader
-from lienthong.database import Pool, open_pool_patiently, set_up_tables
+from lienthong.database import Connection, Pool, open_pool_patiently, set_up_tables
 from lienthong.department import Department
 from lienthong.errors import LienThongError, SettingsNotUsable
-from lienthong.event import uuid7
+from lienthong.event import RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Intake
 from lienthong.logs import get_log, set_up_logs
@@ -28,6 +29,7 @@ from lienthong.producer import Producer
 from lienthong.refusals import Refusals
 from lienthong.relay import Relay
 from lienthong.settings import Settings, find_root, load_settings
+from lienthong.turn import Reading
 
 RESTART_SECONDS: Final = 1.0
 Scope = dict[str, Any]
@@ -44,6 +46,7 @@ class Service:
         self._root = root
         self._settings: Settings | None = None
         self._gate: Gate | None = None
+        self._readings: dict[str, dict[str, Reading]] = {}
         self.pool: Pool | None = None
         self._stopping = asyncio.Event()
         self._relay_stopping = asyncio.Event()
@@ -62,7 +65,7 @@ class Service:
         self._settings = settings or load_settings(department.name)
         set_up_logs(self._settings.log_level)
         root = self._root or find_root()
-        check_grants(department, contracts.load_contracts(root))
+        self._readings = grant_readings(department, contracts.load_contracts(root))
         self._gate = Gate.load(root / "schemas")
 
     async def start(self) -> None:
@@ -78,9 +81,13 @@ class Service:
         )
         if pool is None:
             return  # told to stop while it waited
+        try:
+            await set_up_tables(pool, self._tables)
+        except BaseException:
+            await _close(pool)
+            raise
         self.pool = pool
         self._closing.append(lambda: _close(pool))
-        await set_up_tables(pool, self._tables)
         producer = Producer(settings)
         self._closing.append(producer.stop)
         self._relay = relay = Relay(department.name, gate, producer, settings)
@@ -88,7 +95,7 @@ class Service:
         self._closing.append(told.stop)
         department.open(gate, relay.nudge, told)
         self._relay_task = self._keep_running("relay", lambda: relay.run(pool, self._relay_stopping))
-        for group, readings in department.readings.items():
+        for group, readings in self._readings.items():
             reader = Reader(group, readings, gate, settings)
             self.readers.append(reader)
             self._tasks.append(
@@ -102,10 +109,11 @@ class Service:
         self.parts["service"] = "ok"
         log.info("service_started", groups=sorted(department.readings), intakes=sorted(department.intakes))
 
-    async def stop(self, within: float = 8.0) -> None:
-        """Stop reading, let what was begun end and be sent, then close; within so many seconds."""
+    async def stop(self) -> None:
+        """Stop reading, let what was begun end and be sent, then close; within the `stop_seconds` set."""
         self.parts["service"] = "stopping"
         self._stopping.set()
+        within = self._settings.stop_seconds if self._settings is not None else 0.0
         deadline = asyncio.get_running_loop().time() + within
         await _end(self._tasks, deadline)
         # Only now: what the last handlers caused is in the outbox.
@@ -125,6 +133,10 @@ class Service:
         if self._relay is not None:
             parts["relay"] = self._relay.state
         return parts | {f"reader {reader.group}": reader.state for reader in self.readers}
+
+    async def keep_starting(self) -> None:
+        """Start; should something be in the way (the room's own tables, say), show it and try again."""
+        await self._keep_running("start", self.start)
 
     def _keep_running(self, part: str, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Run a part; should a defect end it, say so, show it in the health, and begin it afresh."""
@@ -156,7 +168,8 @@ class DepartmentBroker(KafkaBroker):
         self.service = service
 
     async def start(self) -> None:
-        await self.service.start()
+        # An error here would not reach the server, which has been told that all is well.
+        await self.service.keep_starting()
         self.running = True
 
     async def stop(self, *_: Any) -> None:
@@ -210,13 +223,13 @@ def put_together(department: Department, tables: str) -> AsgiFastStream:
     )
 
 
-def check_grants(department: Department, known: contracts.Contracts) -> None:
-    """Compare what a department declares it reads with what contracts grant; the broker would refuse later.
+def grant_readings(department: Department, known: contracts.Contracts) -> dict[str, dict[str, Reading]]:
+    """Give a department's readings, narrowed to the fields that its grants name; by group and topic.
 
     Raises:
-        SettingsNotUsable: naming every reading that no contract grants.
+        SettingsNotUsable: naming every reading that no contract grants; the broker would refuse it later.
     """
-    granted = {(str(c.topic), grant.group) for c, grant in known.readable_by(department.name)}
+    granted = {(str(c.topic), grant.group): grant.fields for c, grant in known.readable_by(department.name)}
     missing = sorted(
         f"{topic} for {group.partition('.')[2]}"
         for group, readings in department.readings.items()
@@ -228,6 +241,21 @@ def check_grants(department: Department, known: contracts.Contracts) -> None:
             reason=f"No contract grants {department.name} to read {'; '.join(missing)}.",
             remedy="Ask the owner to add a role with this purpose to the contract, then `lienthong apply`.",
         )
+    return {
+        group: {topic: _narrow(reading, granted[topic, group]) for topic, reading in readings.items()}
+        for group, readings in department.readings.items()
+    }
+
+
+def _narrow(reading: Reading, fields: tuple[str, ...]) -> Reading:
+    """Leave out of every event what the grant does not name, before any code of the department sees it."""
+
+    async def handle(event: RawEvent, data: Any, db: Connection) -> None:
+        if data is not None:
+            data = {name: data[name] for name in fields if name in data}
+        await reading.handle(event, data, db)
+
+    return replace(reading, handle=handle)
 
 
 async def _end(tasks: list[asyncio.Task[None]], deadline: float) -> None:

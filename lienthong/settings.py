@@ -81,18 +81,21 @@ class Settings(BaseSettings):
     session_seconds: Annotated[
         float, Field(ge=6, le=300, description="A reader silent for so long loses its partitions.")
     ] = 15.0
-    stop_seconds: Annotated[float, Field(gt=0, le=60, description="Time to drain at SIGTERM.")] = 8.0
+    stop_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=60,
+            description="Time to drain when told to stop; the rest is done after the next start.",
+        ),
+    ] = 8.0
 
     @model_validator(mode="after")
     def _hold_together(self) -> Self:
         if self.password is None and self.password_file is None:
             raise ValueError("set LIENTHONG_PASSWORD_FILE (or LIENTHONG_PASSWORD)")
-        if self.security_protocol == "SASL_PLAINTEXT":
-            far = [s for s in self.bootstrap_servers.split(",") if not _is_loopback(s)]
-            if far:
-                raise ValueError(
-                    f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL"
-                )
+        if self.security_protocol == "SASL_PLAINTEXT" and (far := far_servers(self.bootstrap_servers)):
+            raise ValueError(f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL")
         return self
 
     def read_password(self) -> str:
@@ -112,6 +115,11 @@ class Settings(BaseSettings):
         where = parts.netloc.rpartition("@")[2]
         secret = quote(_read_secret(self.database_password_file), safe="")
         return parts._replace(netloc=f"{user}:{secret}@{where}").geturl()
+
+
+def far_servers(bootstrap_servers: str) -> list[str]:
+    """List the brokers that are not on this machine: to them nothing goes in the clear."""
+    return [server for server in bootstrap_servers.split(",") if not _is_loopback(server)]
 
 
 def _is_loopback(server: str) -> bool:
@@ -171,6 +179,11 @@ def load_settings(department: str, **given: Any) -> Settings:
         raise SettingsNotUsable(
             reason=f"This is the service of {department}, but LIENTHONG_USERNAME says {settings.username}.",
             remedy="Each department runs with its own credentials.",
+        )
+    if settings.ca_file is not None and not settings.ca_file.is_file():
+        raise SettingsNotUsable(
+            reason=f"LIENTHONG_CA_FILE is {settings.ca_file}, where no file is.",
+            remedy="Name the PEM file of the authority that signed the brokers' certificates.",
         )
     return settings
 

@@ -107,6 +107,7 @@ class Cluster:
 
     def _make_credentials(self, departments: frozenset[str], users: list[str], databases: list[str]) -> None:
         """Give departments their one password, for Kafka and for their database."""
+        self._open_secrets()
         held = set(held_departments(self.data))
         passwords = {
             name: read_secret(self._secret(name)) if name in held else secrets.token_urlsafe(24)
@@ -121,22 +122,48 @@ class Cluster:
         for name in passwords.keys() - held:
             write_private(self._secret(name), passwords[name])
 
+    def _open_secrets(self) -> None:
+        """Make sure that passwords can be kept, before any is given: one that is lost locks everybody out."""
+        folder = self.data / "secrets"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(folder / ".writable", "")
+            (folder / ".writable").unlink()
+        except OSError as error:
+            raise BusNotUsable(
+                reason=f"Passwords cannot be kept in {folder}: {error.strerror}.",
+                remedy="Make it writable, or choose another folder: --data DIR.",
+            ) from None
+
     def _secret(self, department: str) -> Path:
         return self.data / "secrets" / f"{department}.password"
 
 
 @contextmanager
 def open_cluster(
-    data: Path, connection: Connection | None = None, within: float = REACH_SECONDS
+    data: Path,
+    connection: Connection | None = None,
+    within: float = REACH_SECONDS,
+    *,
+    postgres: Postgres | None = None,
+    brokers: int = 1,
 ) -> Iterator[Cluster]:
     """Open the embedded bus of a data folder, or with a connection any other cluster.
+
+    Args:
+        data: Keeps the departments' passwords.
+        connection: A super user of another cluster.
+        within: Seconds after which a cluster counts as out of reach.
+        postgres: Where that cluster's departments have their databases; None where these are their own.
+        brokers: How many that cluster is meant to have, at least: they may still be starting.
 
     Raises:
         BusNotUsable: no bus runs, it is out of reach, does not let us in, or is not the recorded one.
     """
     if connection is not None:
         with open_admin(connection, within) as admin:
-            yield Cluster(admin, data, frozenset({connection.username}), admin.brokers, None)
+            administrators = frozenset({connection.username, *([postgres.username] if postgres else [])})
+            yield Cluster(admin, data, administrators, max(admin.brokers, brokers), postgres)
         return
     bus = load_bus(data)
     if not psutil.pid_exists(bus["pid"]):

@@ -1,18 +1,20 @@
-"""On the embedded bus each department has a PostgreSQL database of its own, that no other may enter."""
+"""Each department has a PostgreSQL database of its own, that no other may enter."""
 
 import base64
 import hashlib
 import hmac
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
+from urllib.parse import quote, unquote, urlsplit
 
 import asyncpg
 
 from lienthong.cluster.state import DatabaseState
-from lienthong.errors import BusNotUsable
+from lienthong.errors import BusNotUsable, SettingsNotUsable
 
 ROUNDS: Final = 4096
 """PostgreSQL's own default: the passwords are random and long, more rounds would only slow connections."""
@@ -26,6 +28,35 @@ class Postgres:
     port: int
     username: str
     password: str = field(repr=False)
+    database: str = "postgres"
+    """Where to connect to; which one does not matter."""
+
+    parameters: str = ""
+    """More of a connection, as in a URL: `sslmode=verify-full&sslrootcert=…`."""
+
+    @classmethod
+    def at(cls, url: str, password: str) -> Self:
+        """Read `postgresql://user@host:port/database?parameters`.
+
+        Raises:
+            SettingsNotUsable: it is something else, or holds a password.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port, username = parts.hostname, parts.port or 5432, unquote(parts.username or "")
+        except ValueError:
+            host, port, username = None, 0, ""
+        if host is None or not username or parts.scheme not in {"postgresql", "postgres"}:
+            raise SettingsNotUsable(
+                reason="The address of the database is not postgresql://user@host:port/database.",
+                remedy="Correct it; special characters are written as in any URL.",
+            )
+        if parts.password is not None:
+            raise SettingsNotUsable(
+                reason=f"The address of the database at {host} holds a password, where anybody may see it.",
+                remedy="Put the password into a file, and name the file.",
+            )
+        return cls(host, port, username, password, parts.path.lstrip("/") or "postgres", parts.query)
 
 
 async def fetch_databases(postgres: Postgres) -> DatabaseState:
@@ -83,25 +114,33 @@ async def _make_database(db: Any, name: str, password: str, found: DatabaseState
 
 @asynccontextmanager
 async def _open(postgres: Postgres) -> AsyncIterator[Any]:
-    where = f"{postgres.host}:{postgres.port}"
+    where = f"{f'[{postgres.host}]' if ':' in postgres.host else postgres.host}:{postgres.port}"
     try:
         db = await asyncpg.connect(
-            host=postgres.host,
-            port=postgres.port,
+            f"postgresql://{where}/{quote(postgres.database)}?{postgres.parameters}",
             user=postgres.username,
             password=postgres.password,
-            database="postgres",
             timeout=10,
         )
     except asyncpg.InvalidPasswordError:
         raise BusNotUsable(
             reason=f"PostgreSQL at {where} does not let {postgres.username} in: wrong password.",
-            remedy="Use the secret of this very bus: look at --data.",
+            remedy="Use the secret of this very bus: look at --data, or at the password file you named.",
+        ) from None
+    except ssl.SSLError:
+        raise BusNotUsable(
+            reason=f"PostgreSQL at {where} does not prove that it is itself.",
+            remedy="Name the authority that signed its TLS certificate: sslrootcert=FILE in its address.",
+        ) from None
+    except (asyncpg.InterfaceError, ValueError, FileNotFoundError) as error:
+        raise SettingsNotUsable(
+            reason=f"The address of PostgreSQL at {where} cannot be used: {error}.",
+            remedy="Correct what follows the question mark.",
         ) from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise BusNotUsable(
             reason=f"PostgreSQL at {where} does not answer ({type(error).__name__}).",
-            remedy="See `lienthong status` and the log it names.",
+            remedy="See `lienthong status` and the log it names, or check address, network and TLS.",
         ) from None
     try:
         yield db

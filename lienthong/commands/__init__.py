@@ -37,8 +37,17 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     try:
         assemble()(typed)
     except LienThongError as error:
-        if "--json" in typed:
-            sys.stdout.write(orjson.dumps({"error": error.code, "sentence": str(error)}).decode() + "\n")
-        Console(stderr=True).print(str(error), markup=False, style="red", soft_wrap=True)
-        sys.exit(1)
+        _fail(error.code, str(error), as_json="--json" in typed)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sentence = f"{error.filename} cannot be used: {error.strerror}. Mend it, or name another place."
+        _fail("place-not-usable", sentence, as_json="--json" in typed)
     sys.exit(0)
+
+
+def _fail(code: str, sentence: str, *, as_json: bool) -> NoReturn:
+    if as_json:
+        sys.stdout.write(orjson.dumps({"error": code, "sentence": sentence}).decode() + "\n")
+    Console(stderr=True).print(sentence, markup=False, style="red", soft_wrap=True)
+    sys.exit(1)

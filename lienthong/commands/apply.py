@@ -14,10 +14,12 @@ from rich.table import Table
 
 from lienthong.cluster.apply import open_cluster
 from lienthong.cluster.connection import Connection, department_connection, held_departments, read_secret
+from lienthong.cluster.databases import Postgres
+from lienthong.cluster.hand_out import hand_out as give_copies
 from lienthong.cluster.plan import Plan
 from lienthong.contracts import load_contracts
 from lienthong.errors import BusNotUsable, ContractsNotSound, SettingsNotUsable
-from lienthong.settings import embedded_environment, find_data, find_root, load_bus
+from lienthong.settings import embedded_environment, far_servers, find_data, find_root, load_bus
 
 HANOI: Final = timezone(timedelta(hours=7))
 """A grant ends with its last day, and the day is the city's."""
@@ -52,6 +54,17 @@ def apply(
     password_file: Annotated[Path | None, typer.Option(help="File with that user's password.")] = None,
     security_protocol: Annotated[str, typer.Option(help="SASL_SSL or SASL_PLAINTEXT.")] = "SASL_SSL",
     ca_file: Annotated[Path | None, typer.Option(help="Its certificate authority, PEM.")] = None,
+    brokers: Annotated[int, typer.Option(min=1, help="How many brokers it is meant to have.")] = 1,
+    database_url: Annotated[
+        str | None, typer.Option(help="PostgreSQL for its departments: postgresql://superuser@host:port.")
+    ] = None,
+    database_password_file: Annotated[
+        Path | None, typer.Option(help="File with the password of that super user.")
+    ] = None,
+    hand_out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Copy each department's password into its folder below this one."),
+    ] = None,
 ) -> None:
     """Bring the cluster to what the contracts say: shows the plan, asks, does it. Twice is the same as once.
 
@@ -60,14 +73,17 @@ def apply(
     Example: lienthong apply --yes
     """
     contracts = load_contracts(find_root())
+    place, today = find_data(data), _today()
     connection = _connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
-    today = _today()
-    with open_cluster(find_data(data), connection) as cluster:
+    postgres = _postgres(connection, database_url, database_password_file)
+    with open_cluster(place, connection, postgres=postgres, brokers=brokers) as cluster:
         plan = cluster.plan(contracts, today)
         if not as_json:
             _show(plan)
         if wanted := bool(plan.changes) and (yes or (not as_json and _asked(plan))):
             plan = cluster.apply(contracts, today)
+    if hand_out is not None and (wanted or not plan.changes):
+        give_copies(place, hand_out)
     if as_json:
         _print_json({**plan.as_json(), "applied": wanted})
     elif wanted:
@@ -133,7 +149,29 @@ def _connection(
             reason=f"There is no security protocol {protocol} here.",
             remedy="Use SASL_SSL, or SASL_PLAINTEXT.",
         )
+    if protocol == "SASL_PLAINTEXT" and (far := far_servers(bootstrap_servers)):
+        raise SettingsNotUsable(
+            reason=f"SASL_PLAINTEXT to {', '.join(far)} would send passwords in the clear.",
+            remedy="Use SASL_SSL, and name the brokers' authority: --ca-file FILE.",
+        )
     return Connection(bootstrap_servers, username, read_secret(password_file), known[protocol], ca_file)
+
+
+def _postgres(connection: Connection | None, url: str | None, password_file: Path | None) -> Postgres | None:
+    """Give the super user of another PostgreSQL; None where the databases are the departments' own."""
+    if url is None:
+        return None
+    if connection is None:
+        raise SettingsNotUsable(
+            reason="A database is named, but no cluster: the embedded bus has its own.",
+            remedy="Name the cluster too: --bootstrap-servers.",
+        )
+    if password_file is None:
+        raise SettingsNotUsable(
+            reason="Nothing says with which password the super user connects to the database.",
+            remedy="Name the file that holds it: --database-password-file FILE.",
+        )
+    return Postgres.at(url, read_secret(password_file))
 
 
 def _today() -> date:

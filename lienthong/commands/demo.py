@@ -49,6 +49,10 @@ def demo(
 
     Example: lienthong demo --once --report demo.json
     """
+    if report is not None and not report.absolute().parent.is_dir():
+        raise typer.BadParameter(
+            f"there is no folder {report.parent} to write the account to", param_hint="--report"
+        )
     play = Play(find_root(), find_data(data), Scale(seed=seed, size=size), pace_seconds=pace)
     screen = Screen()
     balanced = asyncio.run(_play(play, screen, once=once, report=report, as_json=as_json))
@@ -72,7 +76,7 @@ async def _play(play: Play, screen: Screen, *, once: bool, report: Path | None, 
             with _live(screen.console) as show:
                 await play.watch(show)
             ledger = await play.account()
-            told = _report(play.story, ledger)
+            told = _report(play, ledger)
             if report is not None:
                 _write(report, told)
             if as_json:
@@ -131,7 +135,7 @@ def summary(story: Story, ledger: Ledger) -> Group:
     drawn = _columns("Sổ cân đối · ledger", "vào\nin", "chối\nrefused", "thiếu\nmissing")
     told = Text()
     for account in ledger.topics.values():
-        refused = account.refused.total()
+        refused = account.refused_events
         drawn.add_row(account.topic, str(account.committed), str(refused or ""))
         for group, reader in account.readers.items():
             latency = ("" if ms is None else f"{ms:.0f}" for ms in (reader.p50_ms, reader.p99_ms))
@@ -182,11 +186,14 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
-def _report(story: Story, ledger: Ledger) -> dict[str, Any]:
+def _report(play: Play, ledger: Ledger) -> dict[str, Any]:
+    story = play.story
     return {
         "seconds": story.settled_seconds or story.seconds(),
         "settled": story.settled_seconds is not None,
         "first_event_seconds": story.first_event_seconds,
         "fed": story.fed,
+        "peak_mb": story.peak_mb,
+        "disk_mb": play.disk_mb(),
         **ledger.as_json(),
     }

@@ -13,16 +13,13 @@ from aiokafka import AIOKafkaConsumer
 
 from lienthong.contracts import Contract, Contracts
 from lienthong.database import Connection
+from lienthong.demo.witness import fetch_facts
 
-_COMMITTED: Final = """
-SELECT id::text AS id, aggregatetype AS topic FROM lienthong.outbox
-UNION SELECT id::text, topic FROM lienthong.published
-"""
 _DEALT_WITH: Final = """
 SELECT consumer_group, topic, id, outcome, code FROM lienthong.inbox
 """
 _LATENCY: Final = """
-SELECT topic, consumer_group, percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
+SELECT topic, consumer_group, percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (
     ORDER BY extract(epoch FROM handled_at - recorded) * 1000) AS ms
 FROM lienthong.inbox WHERE outcome = 'handled' AND recorded IS NOT NULL GROUP BY 1, 2
 """
@@ -38,6 +35,7 @@ class ReaderAccount:
     unknown: list[str] = field(default_factory=list)
     """Events handled that no source committed."""
     p50_ms: float | None = None
+    p95_ms: float | None = None
     p99_ms: float | None = None
 
 
@@ -50,7 +48,9 @@ class TopicAccount:
     committed: int = 0
     not_on_topic: list[str] = field(default_factory=list)
     only_on_topic: list[str] = field(default_factory=list)
+    refused_events: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    """Refusals by rule; one event may break several."""
     readers: dict[str, ReaderAccount] = field(default_factory=dict)
 
 
@@ -76,6 +76,7 @@ class Ledger:
                 name: {
                     "title": account.title,
                     "committed": account.committed,
+                    "refused_events": account.refused_events,
                     "refused": dict(account.refused),
                     "not_on_topic": account.not_on_topic[:50],
                     "only_on_topic": account.only_on_topic[:50],
@@ -86,6 +87,7 @@ class Ledger:
                             "missing": reader.missing[:50],
                             "unknown": reader.unknown[:50],
                             "p50_ms": reader.p50_ms,
+                            "p95_ms": reader.p95_ms,
                             "p99_ms": reader.p99_ms,
                         }
                         for group, reader in account.readers.items()
@@ -114,8 +116,10 @@ async def balance(
     committed: dict[str, set[str]] = {}
     waiting: Counter[str] = Counter()
     for department, db in databases.items():
-        for row in await db.fetch(_COMMITTED):
-            committed.setdefault(row["topic"], set()).add(row["id"])
+        kept_back = {row["id"] for row in await db.fetch("SELECT id::text FROM lienthong.outbox_refused")}
+        for event_id, topic in await fetch_facts(db):
+            if event_id not in kept_back:
+                committed.setdefault(topic, set()).add(event_id)
         waiting[department] = await db.fetchval("SELECT count(*) FROM lienthong.outbox")
         counts = await db.fetch("SELECT code, count(*) FROM lienthong.intake_problems GROUP BY 1")
         ledger.intake_problems[department] = Counter({row["code"]: row["count"] for row in counts})
@@ -161,7 +165,7 @@ async def _read_books(
         reader.unknown = sorted(known - facts)
         for row in await db.fetch(_LATENCY):
             if (row["topic"], row["consumer_group"]) == (account.topic, grant.group):
-                reader.p50_ms, reader.p99_ms = (round(ms, 1) for ms in row["ms"])
+                reader.p50_ms, reader.p95_ms, reader.p99_ms = (round(ms, 1) for ms in row["ms"])
 
 
 def _count_refusals(ledger: Ledger, records: Iterable[tuple[str, bytes | None]]) -> None:
@@ -172,6 +176,7 @@ def _count_refusals(ledger: Ledger, records: Iterable[tuple[str, bytes | None]])
         if account is not None:
             rules = {problem["rule"] for problem in notice.get("problems", ())} or {notice.get("code", "")}
             account.refused.update(rules)
+            account.refused_events += 1
 
 
 def _iter_problems(ledger: Ledger, waiting: Mapping[str, int]) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """Play a city from nothing to a balanced ledger: bus, contracts, services, input, account."""
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import asyncpg
 import orjson
+import psutil
 from aiokafka import AIOKafkaConsumer
 
 from lienthong import intake, names
@@ -21,7 +23,7 @@ from lienthong.cluster.apply import apply_contracts
 from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import Contracts, load_contracts
 from lienthong.database import GONE, Connection
-from lienthong.demo import Scale
+from lienthong.demo import Scale, witness
 from lienthong.demo.ledger import Ledger, balance
 from lienthong.demo.rooms import Rooms, draw_input, find_rooms, interleaved
 from lienthong.embedded import folder
@@ -52,6 +54,8 @@ class Story:
     first_event_seconds: float | None = None
     settled_seconds: float | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
+    peak_mb: dict[str, float] = field(default_factory=dict)
+    """Greatest resident memory seen of each process, megabytes; of PostgreSQL, its first process only."""
     refused: dict[str, int] = field(default_factory=dict)
     """Refused facts by the topic they were meant for."""
 
@@ -95,6 +99,7 @@ class Play:
         self.story = Story()
         self.contracts: Contracts = load_contracts(root)
         self._pace = pace_seconds
+        self._witnessed: set[str] = set()
         self._databases: dict[tuple[str, str], Connection] = {}
 
     @asynccontextmanager
@@ -102,14 +107,16 @@ class Play:
         """Start bus and services, hand the city over, and end everything in order."""
         take_folder(self.data)
         with _importable(self.root):
-            bus = Bus(self.data)
+            self._bus = bus = Bus(self.data)
             await asyncio.to_thread(bus.start, progress)
             try:
                 progress.step("Contracts are applied: topics, users, access, databases …")
                 today = datetime.now(timezone(timedelta(hours=7))).date()
                 await asyncio.to_thread(apply_contracts, self.contracts, self.data, today)
                 found = find_rooms(self.root)
-                rooms = Rooms(found, self.root, self.data, _free_ports([room.name for room in found]))
+                self._rooms = rooms = Rooms(
+                    found, self.root, self.data, _free_ports([room.name for room in found])
+                )
                 progress.step(f"Services start: {', '.join(room.name for room in found)} …")
                 await asyncio.to_thread(rooms.start)
                 try:
@@ -124,6 +131,8 @@ class Play:
 
     async def feed(self) -> None:
         """Hand each room's raw records in, side by side, over the pace."""
+        for room in find_rooms(self.root):
+            await self._hand_in(room.name, [])  # the witness is there before the first fact of anybody
         began = time.monotonic()
         for number, turn in enumerate(interleaved(self._input, TURNS), 1):
             for name, records in turn.items():
@@ -138,7 +147,11 @@ class Play:
         """Put raw records into a department's intake, whenever its service has made the table."""
         while True:
             try:
-                await intake.put(await self._database(name, "feed"), records)
+                db = await self._database(name, "feed")
+                if name not in self._witnessed:
+                    await witness.install(db)
+                    self._witnessed.add(name)
+                await intake.put(db, records)
             except AWAY:
                 await asyncio.sleep(0.1)
             else:
@@ -156,6 +169,7 @@ class Play:
                     state = await self._look()
                 except AWAY:
                     state = None  # a database is being restarted, or not there yet
+                self._weigh()
                 on_look(self.story)
                 if fed.done():
                     fed.result()
@@ -184,6 +198,19 @@ class Play:
                 self.story.refused[topic] = self.story.refused.get(topic, 0) + 1
         finally:
             await consumer.stop()
+
+    def _weigh(self) -> None:
+        """Note the memory of every process, where it is more than before."""
+        for name, pid in {**self._bus.children, **self._rooms.pids}.items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                now = round(psutil.Process(pid).memory_info().rss / 1e6, 1)
+                self.story.peak_mb[name] = max(now, self.story.peak_mb.get(name, 0.0))
+
+    def disk_mb(self) -> float:
+        """Measure what the whole city takes on the disk, megabytes."""
+        return round(
+            sum(file.lstat().st_blocks * 512 for file in self.data.rglob("*") if file.is_file()) / 1e6, 1
+        )
 
     def _is_settled(self, state: tuple[Any, ...]) -> bool:
         waiting, rows = state

@@ -71,6 +71,11 @@ class Rooms:
         self._ports = ports
         self._supervisor = Supervisor([self._child(room, root, data) for room in rooms], self._note)
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids of the services that run, by department."""
+        return {child.name: child.pid for child in self._supervisor.children if child.pid is not None}
+
     def start(self) -> None:
         """Start every service and keep it running."""
         self._logs.mkdir(parents=True, exist_ok=True)

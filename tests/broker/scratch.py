@@ -233,7 +233,8 @@ _RUN = "".join(random.choices(ascii_lowercase, k=3))
 
 
 def _name(letter: str, number: int) -> str:
-    return f"{letter}{_RUN}{ascii_lowercase[number]}"
+    more, last = divmod(number, 26)
+    return f"{letter}{_RUN}{ascii_lowercase[more - 1] if more else ''}{ascii_lowercase[last]}"
 
 
 def write_city(root: Path, data: Path, pairs: int, *, beside: Path | None = None) -> City:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from confluent_kafka import Consumer, Producer
+from kafka import KafkaProducer
 
 from lienthong import Connection, Department, Event
 from lienthong.cluster.connection import department_connection
@@ -211,3 +212,24 @@ async def test_a_row_that_another_program_wrote_passes_the_gate_or_is_moved_asid
         assert "/amount" in reason
         assert "Bi Mat" not in reason
         assert await source.pool.fetchval("SELECT count(*) FROM lienthong.outbox") == 0
+
+
+class OddName(str):
+    """A header name that goes out as bytes that are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any) -> bytes:
+        return b"\xff\xfe"
+
+
+async def test_a_header_name_that_is_not_utf_8_stops_nobody(scratch: City, counting: Any) -> None:
+    pair = scratch.take()
+    async with running(counting(pair), data=pair.data, root=pair.root, tables=TABLES) as sink:
+        producer = KafkaProducer(**department_connection(pair.data, pair.publisher).for_kafka_python())
+        odd = [(OddName("odd"), b"1"), *headers_of(pair)]
+        producer.send(pair.thing.TOPIC, SOUND, b"vat", headers=odd).get(10)
+        producer.close()
+        write(pair, [(b"vat", SOUND, headers_of(pair))])
+        await until(lambda: sink.pool.fetchval("SELECT count(*) = 2 FROM lienthong.inbox"), within=20)
+        assert await sink.pool.fetchval("SELECT count(*) FROM counted") == 2

@@ -117,9 +117,9 @@ async def test_a_poison_record_does_not_stop_the_ones_behind_it(scratch: City) -
             *(pair.thing(thing_id=i, amount=1) for i in ("one", "bad", "two", "bad", "three")),
         )
         await until(lambda: sink.pool.fetchval("SELECT count(*) = 5 FROM lienthong.inbox"))
-        assert calls == {"one": 1, "bad": 2, "two": 1, "three": 1}
-        counted = {row["thing_id"] for row in await sink.pool.fetch("SELECT thing_id FROM counted")}
-        assert counted == {"one", "two", "three"}
+        counted = [row["thing_id"] for row in await sink.pool.fetch("SELECT thing_id FROM counted")]
+        assert sorted(counted) == ["one", "three", "two"], "once in effect, however often they were called"
+        assert calls.keys() == {"one", "bad", "two", "three"}
         codes = await sink.pool.fetch("SELECT code FROM lienthong.inbox WHERE outcome = 'set aside'")
         assert [row["code"] for row in codes] == ["not-handled", "not-handled"]
         assert await until(

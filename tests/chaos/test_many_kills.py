@@ -1,4 +1,4 @@
-"""A nemesis kills processes of a running city at random; the ledger must balance all the same. Slow: `make chaos`."""
+"""A nemesis kills processes of a running city at random; the ledger balances all the same. `make chaos`."""
 
 import json
 import os

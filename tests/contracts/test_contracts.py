@@ -127,11 +127,16 @@ def test_valid_examples_survive_the_way_through_the_publishers_class(contract: C
         assert written.keys() == example.keys()
 
 
+def has_room(department: str) -> bool:
+    return (ROOT / "services" / department).is_dir()
+
+
 @BY_TOPIC
 def test_valid_examples_can_be_read_by_every_granted_department_with_its_fields_only(
     contract: Contract,
 ) -> None:
-    for department in {grant.department for grant in contract.grants}:
+    # A department may read with a client of its own: then it has no room here, and no classes.
+    for department in {grant.department for grant in contract.grants if has_room(grant.department)}:
         cls = classes(contract, department, "READS")
         granted = {name for grant in contract.grants_of(department) for name in grant.fields}
         assert cls.model_fields.keys() == granted

@@ -22,13 +22,14 @@ def read(settings: dict[str, Any], topic: str, group: str) -> list[Any]:
     consumer = Consumer(
         settings | {"group.id": group, "enable.auto.commit": False, "enable.partition.eof": True}
     )
-    known = consumer.list_topics(topic, 10).topics[topic]
-    if known.error is not None:
-        raise KafkaException(known.error)
-    partitions = known.partitions
-    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-    found, ended = [], set()
+    found: list[Any] = []
+    ended: set[int] = set()
     try:
+        known = consumer.list_topics(topic, 10).topics[topic]
+        if known.error is not None:
+            raise KafkaException(known.error)
+        partitions = known.partitions
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         while len(ended) < len(partitions):
             record = consumer.poll(10)
             assert record is not None

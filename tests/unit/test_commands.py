@@ -133,6 +133,11 @@ WRONG = {
         "settings-not-usable",
         "Name the file that holds it: --password-file FILE.",
     ),
+    "a file for a folder": (
+        ("status", "--data", "contracts/trade/department.yaml"),
+        "place-not-usable",
+        "cannot be used: Not a directory. Mend it, or name another place.",
+    ),
 }
 
 

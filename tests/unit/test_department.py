@@ -353,3 +353,11 @@ async def test_an_event_is_not_retracted_only_a_state_is(health, nudges):
     with pytest.raises(Refused, match="there is no data, and only a state may be retracted"):
         await health.retract(NO_DATABASE, Birth, DATA["notification_id"])
     assert nudges == []
+
+
+def test_a_handler_that_is_not_asynchronous_is_refused_when_it_is_declared() -> None:
+    reader = Department("reader")
+    with pytest.raises(SettingsNotUsable, match="is not asynchronous"):
+
+        @reader.reads("writer.thing-noted.v1", purpose="counting")
+        def count(event: Event[dict[str, Any]]) -> None: ...

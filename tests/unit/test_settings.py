@@ -145,6 +145,13 @@ def test_a_far_broker_is_talked_to_with_tls_by_default(tell):
     assert load_settings("justice").security_protocol == "SASL_SSL"
 
 
+def test_a_certificate_authority_that_is_not_there_is_refused(tell, tmp_path):
+    tell(security_protocol="SASL_SSL", ca_file=str(tmp_path / "ca.pem"))
+    assert f"LIENTHONG_CA_FILE is {tmp_path / 'ca.pem'}, where no file is." in refusal()
+    (tmp_path / "ca.pem").touch()
+    assert load_settings("justice").ca_file == tmp_path / "ca.pem"
+
+
 def test_a_value_out_of_bounds_is_refused_without_repeating_it(tell):
     tell(batch_records="9999999", log_level=SECRET)
     sentence = refusal()

@@ -1,0 +1,34 @@
+"""Note every fact as it is committed, beside the delivery and without its code: by a database trigger."""
+
+from typing import Final
+
+from lienthong.database import Connection
+
+_INSTALL: Final = """
+CREATE SCHEMA IF NOT EXISTS witness;
+CREATE TABLE IF NOT EXISTS witness.fact (id uuid NOT NULL, topic text NOT NULL);
+CREATE OR REPLACE FUNCTION witness.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO witness.fact VALUES (new.id, new.aggregatetype);
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER witness AFTER INSERT ON lienthong.outbox
+    FOR EACH ROW EXECUTE FUNCTION witness.note();
+"""
+
+
+async def install(db: Connection) -> None:
+    """Install the witness in a department's database, before its first fact; `db` is the super user's.
+
+    Raises:
+        asyncpg.UndefinedTableError: the department's service has not made its tables yet.
+    """
+    async with db.transaction():
+        await db.execute(_INSTALL)
+
+
+async def fetch_facts(db: Connection) -> list[tuple[str, str]]:
+    """Fetch what was committed: (event id, topic) of each fact."""
+    return [
+        (row["id"], row["topic"]) for row in await db.fetch("SELECT id::text AS id, topic FROM witness.fact")
+    ]

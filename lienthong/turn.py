@@ -1,0 +1,242 @@
+"""A turn: records handled in one transaction with their inbox marks, whatever some of them raise (hop 6)."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from lienthong import dead_letters, inbox, metrics
+from lienthong.database import Connection, Pool, is_gone
+from lienthong.dead_letters import Reason
+from lienthong.errors import LienThongError, Problem
+from lienthong.event import RawEvent
+from lienthong.gate import Gate
+from lienthong.inbox import Mark
+from lienthong.lane import Fate, Order, Taken
+from lienthong.logs import describe, get_log
+from lienthong.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One topic that a group reads, and what is done with its events."""
+
+    topic: str
+    group: str
+    handle: Callable[[RawEvent, Any, Connection], Awaitable[None]]
+
+
+class Interrupted(Exception):
+    """The database went away in the middle of a turn: nothing of it took effect."""
+
+
+class Spoilt(Exception):
+    """A handler raised in a transaction that it shares: nothing of that took effect."""
+
+
+class Turn:
+    """Makes the turns of one consumer group.
+
+    Records are tried in the cheapest of three ways that holds: together; each in a savepoint of its own, so
+    that what it wrote can be undone; each in a transaction of its own, where one spoils the commit of all (a
+    deferred constraint). So a handler may be called again for an event that it has handled; what it wrote
+    the first time is undone.
+    """
+
+    def __init__(self, group: str, readings: Mapping[str, Reading], gate: Gate, settings: Settings) -> None:
+        self.rests_until = 0.0
+        self._group = group
+        self._readings = readings
+        self._gate = gate
+        self._settings = settings
+        self._is_wary = False
+        self._failed: tuple[Taken, Exception] | None = None
+        self._interruptions = 0
+        self._log = get_log(group=group)
+
+    async def make(self, pool: Pool, batch: Sequence[Taken]) -> list[Fate | None]:
+        """Try records in order, and tell the fate of each; None where the database went away before."""
+        self._failed = None
+        try:
+            fates = await self._make(pool, batch)
+        except Exception as error:
+            if not _is_passing(error):
+                raise
+            fates = self._rest(error, batch)
+        if None not in fates:
+            self._interruptions = 0
+        # Where one has just failed, another may soon.
+        self._is_wary = Fate.AGAIN in fates or Fate.SET_ASIDE in fates
+        self._tell(batch, fates)
+        return fates
+
+    async def _make(self, pool: Pool, batch: Sequence[Taken]) -> list[Fate | None]:
+        for together in (False,) if self._is_wary else (True, False):
+            try:
+                return await self._pass(pool, batch, together=together)
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+        return await self._one_by_one(pool, batch)
+
+    async def _one_by_one(self, pool: Pool, batch: Sequence[Taken]) -> list[Fate | None]:
+        fates: list[Fate | None] = []
+        held: set[Order] = set()
+        for number, taken in enumerate(batch):
+            if taken.order in held:
+                fates.append(Fate.BEHIND)
+                continue
+            try:
+                try:
+                    fates += await self._pass(pool, [taken], together=False)
+                except Exception as error:
+                    if _is_passing(error):
+                        raise
+                    taken.unreadable, _ = _reason_of(error)
+                    fates += await self._pass(pool, [taken], together=False)
+            except Exception as error:
+                if _is_passing(error):
+                    return fates + self._rest(error, batch[number:])
+                raise
+            if fates[-1] is Fate.AGAIN:
+                held.add(taken.order)
+        return fates
+
+    async def _pass(self, pool: Pool, batch: Sequence[Taken], *, together: bool) -> list[Fate | None]:
+        """Make one transaction of a batch."""
+        fates: list[Fate | None] = []
+        marks: list[Mark] = []
+        held: set[Order] = set()
+        async with pool.acquire() as db, db.transaction():
+            seen = await inbox.find_seen(db, self._group, [taken.identity for taken in batch])
+            for taken in batch:
+                if taken.order in held:
+                    fates.append(Fate.BEHIND)
+                    continue
+                if taken.identity in seen:
+                    fates.append(Fate.REPEATED)
+                    continue
+                fate = await self._attempt(db, taken, together=together, first=not marks)
+                fates.append(fate)
+                if fate is Fate.AGAIN:
+                    held.add(taken.order)
+                else:
+                    seen.add(taken.identity)
+                    marks.append(_mark(taken, fate))
+            await inbox.mark(db, self._group, marks)
+        return fates
+
+    async def _attempt(self, db: Connection, taken: Taken, *, together: bool, first: bool) -> Fate:
+        """Try one record; apart, what its handler wrote is undone unless it succeeds."""
+        reason, retriable = taken.unreadable, False
+        if reason is None:
+            try:
+                async with contextlib.nullcontext() if together else db.transaction():
+                    await self._handle(db, taken)
+            except Exception as error:
+                if is_gone(error, db):
+                    raise Interrupted from error
+                if together:
+                    # An error may be an earlier one's doing, but not where nothing came earlier.
+                    self._failed = (taken, error) if first else None
+                    raise Spoilt from error
+                reason, retriable = _reason_of(error)
+            else:
+                return Fate.HANDLED
+        taken.reason = reason
+        now = datetime.now(UTC)
+        if retriable and taken.attempts + 1 < self._settings.attempts:
+            return Fate.AGAIN
+        await dead_letters.put(db, taken.record, self._group, reason, taken.attempts + 1, taken.first_at, now)
+        return Fate.SET_ASIDE
+
+    async def _handle(self, db: Connection, taken: Taken) -> None:
+        if self._failed is not None and self._failed[0] is taken:
+            raise self._failed[1]
+        assert taken.event is not None
+        data = self._gate.recheck(taken.record.topic, taken.event)
+        async with asyncio.timeout(self._settings.handler_seconds):
+            await self._readings[taken.record.topic].handle(taken.event, data, db)
+
+    def _rest(self, error: Exception, batch: Sequence[Taken]) -> list[Fate | None]:
+        """Rest until the database may be back: no record is to blame."""
+        self._interruptions += 1
+        wait = min(self._settings.back_off_seconds * 2 ** min(self._interruptions, 10), 5.0)
+        self.rests_until = asyncio.get_running_loop().time() + wait
+        self._log.warning(
+            "turn_interrupted", error=error.__cause__ or error, records=len(batch), wait_seconds=wait
+        )
+        return [None] * len(batch)
+
+    def _tell(self, batch: Sequence[Taken], fates: Sequence[Fate | None]) -> None:
+        """Count and log what was committed."""
+        handled_at = datetime.now(UTC)
+        for taken, fate in zip(batch, fates, strict=True):
+            labels = (taken.record.topic, self._group)
+            if fate is Fate.HANDLED:
+                metrics.EVENTS_HANDLED.labels(*labels).inc()
+                assert taken.event is not None
+                seconds = (handled_at - taken.event.recorded_at).total_seconds()
+                metrics.EVENT_HANDLED_SECONDS.labels(*labels).observe(max(seconds, 0.0))
+                self._log.debug("event_handled", topic=taken.record.topic, event_id=taken.identity[1])
+            elif fate is Fate.REPEATED:
+                metrics.EVENTS_REPEATED.labels(*labels).inc()
+            elif fate is Fate.AGAIN:
+                metrics.EVENTS_RETRIED.labels(*labels).inc()
+                self._say("info", "event_parked", taken, attempts=taken.attempts + 1)
+            elif fate is Fate.SET_ASIDE:
+                assert taken.reason is not None
+                metrics.EVENTS_SET_ASIDE.labels(*labels, taken.reason.code).inc()
+                self._say("warning", "event_set_aside", taken, reason=taken.reason.sentence)
+
+    def _say(self, level: str, happened: str, taken: Taken, **fields: Any) -> None:
+        assert taken.reason is not None
+        record = taken.record
+        self._log.log(
+            logging.getLevelName(level.upper()),
+            happened,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            code=taken.reason.code,
+            **fields,
+        )
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether a failed transaction says nothing about its records: do the same again, later."""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        # Another process of the group marked one of them first (a rebalance under way).
+        return error.schema_name == "lienthong" and error.table_name == "inbox"
+    return isinstance(error, (Interrupted, OSError, TimeoutError)) or is_gone(error)
+
+
+def _mark(taken: Taken, fate: Fate) -> Mark:
+    return Mark(
+        taken.identity,
+        taken.record.topic,
+        taken.record.partition,
+        taken.record.offset,
+        "handled" if fate is Fate.HANDLED else "set aside",
+        None if fate is Fate.HANDLED or taken.reason is None else taken.reason.code,
+        taken.event.recorded_at if taken.event is not None else None,
+    )
+
+
+def _reason_of(error: Exception) -> tuple[Reason, bool]:
+    """Tell why a handler failed, without data values, and whether time may heal it."""
+    if isinstance(error, LienThongError):
+        problems: tuple[Problem, ...] = tuple(error.fields.get("problems", ()))
+        return Reason(error.code, str(error), problems), bool(error.fields.get("retriable", error.retriable))
+    if isinstance(error, TimeoutError):
+        return Reason("handler-too-slow", "The handler took too long and was stopped."), True
+    told = describe(error)
+    sentence = (
+        f"The handler raised {told['error']} at {told.get('error_at', 'an unknown place')}; this is a defect."
+    )
+    return Reason("handler-failed", sentence), False

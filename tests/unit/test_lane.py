@@ -1,0 +1,74 @@
+"""The lane: what may be committed, and in which order records are tried."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from lienthong.dead_letters import Record
+from lienthong.lane import Fate, Lane
+from lienthong.settings import Settings
+
+
+@pytest.fixture
+def lane() -> Lane:
+    return Lane(
+        Settings(
+            bootstrap_servers="127.0.0.1:9092",
+            username="health",
+            password="secret",
+            database_url="postgresql://health@127.0.0.1/health",
+            security_protocol="SASL_PLAINTEXT",
+        )
+    )
+
+
+def records(*keys: str) -> list[Record]:
+    """Records without an envelope: a lane does not care, a key is enough."""
+    return [
+        Record("health.birth-notified.v1", 0, n, 0, key.encode(), b"{}", []) for n, key in enumerate(keys)
+    ]
+
+
+def offsets(chosen: Sequence[Any]) -> list[int]:
+    return [taken.record.offset for taken in chosen]
+
+
+def test_the_offset_to_commit_never_passes_a_parked_record(lane: Lane) -> None:
+    lane.take(records("a", "b", "a"))
+    lane.choose(10, now=0.0)
+    lane.settle([Fate.AGAIN, Fate.HANDLED, Fate.BEHIND], now=0.0)
+    assert lane.commit_offset == 0
+    assert offsets(lane.choose(10, now=100.0)) == [0]
+    lane.settle([Fate.HANDLED], now=100.0)
+    assert lane.commit_offset == 2
+
+
+def test_records_that_waited_behind_a_retry_line_up_by_offset_again(lane: Lane) -> None:
+    lane.take(records("a", "b", "c", "a", "b", "d"))
+    lane.choose(10, now=0.0)
+    lane.settle([Fate.AGAIN, Fate.AGAIN, Fate.HANDLED, Fate.BEHIND, Fate.BEHIND, None], now=0.0)
+    assert lane.commit_offset == 0
+    assert offsets(lane.choose(3, now=100.0)) == [0, 1, 5]
+    # The database went away before the fresh one; both retries had been handled.
+    lane.settle([Fate.HANDLED, Fate.HANDLED, None], now=100.0)
+    assert lane.commit_offset == 3
+    assert offsets(lane.choose(10, now=100.0)) == [3, 4, 5]
+
+
+def test_a_turn_that_took_no_effect_leaves_everything_as_it_was(lane: Lane) -> None:
+    lane.take(records("a", "b"))
+    lane.choose(10, now=0.0)
+    lane.settle([None, None], now=0.0)
+    assert lane.commit_offset == 0
+    assert offsets(lane.choose(10, now=0.0)) == [0, 1]
+
+
+def test_a_key_that_is_parked_keeps_its_later_records_behind_it(lane: Lane) -> None:
+    first, *later = records("a", "b", "a")
+    lane.take([first])
+    lane.choose(10, now=0.0)
+    lane.settle([Fate.AGAIN], now=0.0)
+    lane.take(later)
+    assert offsets(lane.choose(10, now=0.0)) == [1]
+    assert lane.parked_records == 2
