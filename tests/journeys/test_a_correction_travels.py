@@ -100,13 +100,18 @@ async def test_a_stillbirth_notified_by_mistake_undoes_what_was_done(town: Town)
 
 
 async def test_a_notice_taken_back_before_the_dossier_returns_the_dossier(town: Town) -> None:
-    """Promise: nothing is registered on a notice that was taken back, whichever came first."""
+    """Promise: nothing is registered on a notice that was taken back; the dossier says why it is returned."""
     number = town.new_number()
     await town.notify(number)
-    await town.hand_in(
-        "health",
-        "birth-annulment",
-        {"notification_id": number, "annulled_at": "2026-01-05T08:00:00+07:00", "reason": "wrong-person"},
+    annulled = {
+        "notification_id": number,
+        "annulled_at": "2026-01-05T08:00:00+07:00",
+        "reason": "wrong-person",
+    }
+    await town.dealt_with(
+        "justice.birth-registration",
+        "health.birth-notice-annulled.v1",
+        lambda: town.hand_in("health", "birth-annulment", annulled),
     )
     returned = await town.became(await town.submit(number), "returned")
     assert returned["reasons"] == ["notice-annulled"]
