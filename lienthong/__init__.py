@@ -4,6 +4,7 @@ from lienthong.database import Connection
 from lienthong.department import Department
 from lienthong.errors import NotHandled, NotValid, NotYet, Problem, Refused
 from lienthong.event import Data, Event
+from lienthong.intake import after_quiet
 
 __all__ = [
     "Connection",
@@ -15,4 +16,5 @@ __all__ = [
     "NotYet",
     "Problem",
     "Refused",
+    "after_quiet",
 ]

@@ -29,6 +29,15 @@ SELECT i.id, i.kind, i.raw, i.received_at, p.code, p.reason
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS p(id, code, reason)
 JOIN lienthong.intake i ON i.id = p.id
 """
+# Ids sort by time: the department's newest published fact is found by the key. None yet: nothing is quiet.
+_IS_QUIET: Final = """
+SELECT min(received_at) <= now() - make_interval(secs => $3) OR (
+    max(received_at) <= now() - make_interval(secs => $2)
+    AND (SELECT recorded FROM lienthong.published ORDER BY id DESC LIMIT 1)
+        <= now() - make_interval(secs => $2)
+    AND NOT EXISTS (SELECT FROM lienthong.outbox))
+FROM lienthong.intake WHERE kind = $1
+"""
 
 
 async def put(db: Connection, records: Iterable[tuple[str, bytes]]) -> None:
@@ -39,6 +48,20 @@ async def put(db: Connection, records: Iterable[tuple[str, bytes]]) -> None:
         list(kinds),
         list(raws),
     )
+
+
+def after_quiet(kind: str, seconds: float = 10.0, most_seconds: float = 300.0) -> Ready:
+    """Hold a kind back until the department has been quiet: what it speaks of may be on its way still.
+
+    A correction handed in beside the fact that it corrects may overtake it. So it waits until none of its
+    kind has come, and the department has published nothing, for some seconds; the oldest waits no longer than
+    `most_seconds`.
+    """
+
+    async def ready(db: Connection) -> bool:
+        return bool(await db.fetchval(_IS_QUIET, kind, seconds, most_seconds))
+
+    return ready
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -40,6 +41,14 @@ def draw_input(rooms: list[Room], scale: Scale) -> dict[str, list[tuple[str, byt
     order = TopologicalSorter({name: {givers[paper] for paper in m.NEEDS} for name, m in modules.items()})
     papers: Papers = {}
     return {name: list(modules[name].feed(scale, papers)) for name in order.static_order()}
+
+
+def in_mixed_order(records: list[tuple[str, bytes]], dice: Random) -> list[tuple[str, bytes]]:
+    """Mix records of several kinds, so that all come in side by side; each kind keeps its own order."""
+    kinds = [kind for kind, _ in records]
+    waiting = {kind: iter([raw for told, raw in records if told == kind]) for kind in set(kinds)}
+    dice.shuffle(kinds)
+    return [(kind, next(waiting[kind])) for kind in kinds]
 
 
 def interleaved(

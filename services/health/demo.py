@@ -13,11 +13,12 @@ from typing import Any
 from lienthong import Refused
 from lienthong.demo import HANOI, Papers, Scale
 from lienthong.demo.people import draw_person
+from lienthong.demo.rooms import in_mixed_order
 from lienthong.demo.spoil import SPOILS, put_all, write
-from services.health import publishers
+from services.health import demo_deaths, publishers
 from services.health.events import Facility, Unit
 
-GIVES = ("birth-slip",)
+GIVES = ("birth-slip", "death-slip")
 NEEDS = ("unit-list",)
 
 DATA = Path(__file__).parent / "data" / "hanoi_health_facilities.csv"
@@ -28,11 +29,17 @@ NAME = ("mother", "full_name")
 def feed(scale: Scale, papers: Papers) -> Iterator[tuple[str, bytes]]:
     """Hand in the facility list, then births; each mother takes a slip home, whatever became of its copy."""
     rows = read_rows()
-    births = draw_births(scale, papers["unit-list"], sound_facilities(rows, papers["unit-list"]))
+    facilities = sound_facilities(rows, papers["unit-list"])
+    births = draw_births(scale, papers["unit-list"], facilities)
     papers["birth-slip"] = [_slip(birth) for birth in births]
+    deaths = demo_deaths.draw(scale, papers["unit-list"], facilities)
+    papers["death-slip"] = [demo_deaths.slip(death) for death in deaths]
     records = [("facility", json.dumps(row, ensure_ascii=False).encode()) for row in rows]
-    records += [("birth", raw) for raw in _reported(births, scale.dice("health/bad"))]
-    return iter(records)
+    told = [("birth", raw) for raw in _reported(births, scale.dice("health/bad"))]
+    told += [("death", raw) for raw in demo_deaths.reported(deaths, scale.dice("health/bad-deaths"))]
+    told += [("home-birth", raw) for raw in _at_home(scale, births, facilities)]
+    told += [("birth-annulment", raw) for raw in _taken_back(scale, births)]
+    return iter(records + in_mixed_order(told, scale.dice("health/order")))
 
 
 def read_rows() -> list[dict[str, str]]:
@@ -116,6 +123,45 @@ def _slip(birth: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _at_home(scale: Scale, births: list[dict[str, Any]], facilities: list[Facility]) -> list[bytes]:
+    """Write births at home, five in a thousand, as stations verified them; no family comes for these."""
+    dice = scale.dice("health/home")
+    stations = sorted({f.unit_code for f in facilities if f.kind == "health-station"})
+    written: list[bytes] = []
+    for birth in dice.sample(births, min(len(births), len(births) * 5 // 1_000 + 2)):
+        told = {
+            name: value for name, value in birth.items() if name not in {"notification_id", "facility_code"}
+        }
+        mother = draw_person(dice, "female", datetime.fromisoformat(birth["born_at"]).date())
+        told["mother"] = {
+            **birth["mother"],
+            "personal_number": mother.personal_number,
+            "full_name": mother.full_name,
+            "born_on": mother.born_on.isoformat(),
+        }
+        # One unit without a station, so that somebody has to look.
+        told["unit_code"] = "99999" if not written else dice.choice(stations)
+        written.append(write(told))
+    return written
+
+
+def _taken_back(scale: Scale, births: list[dict[str, Any]]) -> list[bytes]:
+    """Write notices taken back, four in a thousand, one of them twice, and one that never was."""
+    dice = scale.dice("health/back")
+    now = scale.now.astimezone(HANOI).replace(microsecond=0).isoformat()
+    numbers = [
+        birth["notification_id"]
+        for birth in dice.sample(births, min(len(births), len(births) * 4 // 1_000 + 1))
+    ]
+    told = [
+        {"notification_id": number, "annulled_at": now, "reason": dice.choice(("stillbirth", "issued-twice"))}
+        for number in [*numbers, *numbers[:1]]
+    ]
+    if told:
+        told.append({**told[0], "notification_id": f"01ZZZ-{now[:4]}-000001"})
+    return [write(one) for one in told]
+
+
 def _reported(births: list[dict[str, Any]], dice: Random) -> list[bytes]:
     """Report the births; of every hundred three are spoiled, each in its own way, or reported twice."""
     spoiled = dict(
@@ -147,6 +193,7 @@ WRONG: dict[str, dict[tuple[str, ...], Any]] = {
     "unit-unknown": {("mother", "unit_code"): "99999"},
     "personal-number-short": {("mother", "personal_number"): "09919912345"},
     "sex-in-words": {("sex",): "Nữ"},
+    "number-of-another-year": {("mother", "personal_number"): "099100000001"},
     "field-unknown": {("diagnosis",): "không"},
 }
 """Where a report is wrong, and what is written there."""

@@ -8,6 +8,17 @@ from pydantic import AwareDatetime, Field
 from lienthong.event import Data
 
 
+class BirthNoticeAnnulled(Data):
+    """Giấy chứng sinh đã thu hồi."""
+
+    TOPIC: ClassVar[str] = "health.birth-notice-annulled.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    notification_id: str
+    annulled_at: AwareDatetime
+    reason: Literal["stillbirth", "issued-twice", "wrong-person"] = Field(repr=False)
+
+
 class BirthNotifiedMother(Data):
     """Người mẹ (BirthNotified)."""
 
@@ -31,6 +42,28 @@ class BirthNotified(Data):
     sex: Literal["female", "male", "undetermined"] = Field(repr=False)
     weight_g: int | None = Field(default=None, repr=False)
     mother: BirthNotifiedMother = Field(repr=False)
+
+
+class DeathNotifiedDeceased(Data):
+    """Người mất (DeathNotified)."""
+
+    personal_number: str = Field(repr=False)
+    full_name: str = Field(repr=False)
+    born_on: date = Field(repr=False)
+    unit_code: str = Field(repr=False)
+
+
+class DeathNotified(Data):
+    """Giấy báo tử."""
+
+    TOPIC: ClassVar[str] = "health.death-notified.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    notice_id: str
+    facility_code: str
+    died_at: AwareDatetime = Field(repr=False)
+    notified_at: AwareDatetime
+    deceased: DeathNotifiedDeceased = Field(repr=False)
 
 
 class FacilityAddress(Data):
@@ -93,7 +126,9 @@ class Unit(Data):
 
 
 PUBLISHES: Final[dict[str, type[Data]]] = {
+    "health.birth-notice-annulled.v1": BirthNoticeAnnulled,
     "health.birth-notified.v1": BirthNotified,
+    "health.death-notified.v1": DeathNotified,
     "health.facility.v1": Facility,
 }
 READS: Final[dict[str, type[Data]]] = {

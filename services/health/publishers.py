@@ -1,11 +1,18 @@
-"""Facts that leave the department: facilities that could be placed, and births."""
+"""Facts that leave the department: facilities that could be placed, births, deaths, notices taken back."""
 
 from datetime import datetime
 from typing import Any
 
-from lienthong import Connection, Refused
-from services.health import addresses, health, store
-from services.health.events import BirthNotified, Facility, FacilityAddress, Unit
+from lienthong import Connection, Refused, after_quiet
+from services.health import addresses, health, numbers, store
+from services.health.events import (
+    BirthNoticeAnnulled,
+    BirthNotified,
+    DeathNotified,
+    Facility,
+    FacilityAddress,
+    Unit,
+)
 
 UNITS_OF_THE_CITY = 126
 
@@ -49,9 +56,43 @@ async def publish_facility(record: dict[str, Any], db: Connection) -> None:
 @health.takes("birth", ready=facilities_are_known)
 async def notify_birth(record: dict[str, Any], db: Connection) -> None:
     """Notify a birth as a facility reported it."""
+    numbers.check(record.get("mother"), "mother")
     notified_at = _instant(record.get("notified_at"))
     await health.publish(db, record, topic=BirthNotified.TOPIC, happened_at=notified_at)
     await store.add_birth(db, BirthNotified.model_validate(record))
+
+
+@health.takes("home-birth", ready=facilities_are_known)
+async def notify_home_birth(record: dict[str, Any], db: Connection) -> None:
+    """Notify a birth at home: the health station of the ward or commune has verified it and gives the notice.
+
+    The record is a notice without facility and number, and with the `unit_code` where the child was born.
+    """
+    notice = dict(record)
+    station = await store.find_station(db, str(notice.pop("unit_code", "")))
+    notified_at = _instant(record.get("notified_at"))
+    if notified_at is None:
+        raise Refused(reason="the record does not say when the station verified the birth")
+    notice["facility_code"] = station
+    notice["notification_id"] = await store.number_home_birth(db, station, notified_at.year)
+    await notify_birth(notice, db)
+
+
+@health.takes("birth-annulment", ready=after_quiet("birth-annulment"))
+async def annul_birth_notice(record: dict[str, Any], db: Connection) -> None:
+    """Take back a notice that was given by mistake."""
+    annulled_at = _instant(record.get("annulled_at"))
+    await health.publish(db, record, topic=BirthNoticeAnnulled.TOPIC, happened_at=annulled_at)
+    await store.annul_birth(db, BirthNoticeAnnulled.model_validate(record))
+
+
+@health.takes("death", ready=facilities_are_known)
+async def notify_death(record: dict[str, Any], db: Connection) -> None:
+    """Notify a death as a facility reported it."""
+    numbers.check(record.get("deceased"), "deceased")
+    notified_at = _instant(record.get("notified_at"))
+    await health.publish(db, record, topic=DeathNotified.TOPIC, happened_at=notified_at)
+    await store.add_death(db, DeathNotified.model_validate(record))
 
 
 def read_row(record: dict[str, Any]) -> dict[str, str]:

@@ -1,5 +1,5 @@
 """The service: `faststream run services.justice.app:app`."""
 
-from services.justice import handlers, justice, publishers, store  # noqa: F401
+from services.justice import amendments, deaths, handlers, justice, publishers, store  # noqa: F401
 
-app = justice.app(tables=store.TABLES)
+app = justice.app(tables=store.TABLES + deaths.TABLES)

@@ -8,6 +8,33 @@ from pydantic import AwareDatetime, Field
 from lienthong.event import Data
 
 
+class BirthAnnulled(Data):
+    """Khai sinh đã hủy."""
+
+    TOPIC: ClassVar[str] = "justice.birth-annulled.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    registration_number: str
+    dossier_code: str
+    annulled_at: AwareDatetime
+    reason: Literal["notice-annulled", "wrongly-registered"]
+
+
+class BirthCorrected(Data):
+    """Khai sinh đã cải chính."""
+
+    TOPIC: ClassVar[str] = "justice.birth-corrected.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    correction_number: str
+    registration_number: str
+    corrected_at: AwareDatetime
+    full_name: str = Field(repr=False)
+    sex: Literal["female", "male", "undetermined"] = Field(repr=False)
+    born_on: date = Field(repr=False)
+    ground: Literal["clerical-error", "sex-determined", "court-decision"]
+
+
 class BirthRegistered(Data):
     """Khai sinh đã đăng ký."""
 
@@ -19,6 +46,64 @@ class BirthRegistered(Data):
     notification_id: str
     unit_code: str
     registered_at: AwareDatetime
+
+
+class DeathAnnulled(Data):
+    """Khai tử đã hủy."""
+
+    TOPIC: ClassVar[str] = "justice.death-annulled.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    registration_number: str
+    dossier_code: str
+    annulled_at: AwareDatetime
+    reason: Literal["wrongly-registered"]
+
+
+class DeathRegistered(Data):
+    """Khai tử đã đăng ký."""
+
+    TOPIC: ClassVar[str] = "justice.death-registered.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    registration_number: str
+    dossier_code: str
+    notice_id: str
+    unit_code: str
+    registered_at: AwareDatetime
+    personal_number: str = Field(repr=False)
+    died_on: date = Field(repr=False)
+
+
+DossierRejectedReasons = Literal[
+    "already-registered",
+    "other-dossier-first",
+    "notice-annulled",
+    "name-not-letters",
+    "father-number-impossible",
+    "declarant-number-impossible",
+    "died-already",
+]
+
+
+class DossierRejected(Data):
+    """Hồ sơ hộ tịch bị trả lại."""
+
+    TOPIC: ClassVar[str] = "justice.dossier-rejected.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    rejected_at: AwareDatetime
+    reasons: tuple[DossierRejectedReasons, ...]
+
+
+class BirthNoticeAnnulled(Data):
+    """Giấy chứng sinh đã thu hồi."""
+
+    TOPIC: ClassVar[str] = "health.birth-notice-annulled.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    notification_id: str
 
 
 class BirthNotifiedMother(Data):
@@ -44,6 +129,27 @@ class BirthNotified(Data):
     mother: BirthNotifiedMother = Field(repr=False)
 
 
+class DeathNotifiedDeceased(Data):
+    """Người mất (DeathNotified)."""
+
+    personal_number: str = Field(repr=False)
+    full_name: str = Field(repr=False)
+    born_on: date = Field(repr=False)
+    unit_code: str = Field(repr=False)
+
+
+class DeathNotified(Data):
+    """Giấy báo tử."""
+
+    TOPIC: ClassVar[str] = "health.death-notified.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    notice_id: str
+    facility_code: str
+    died_at: AwareDatetime = Field(repr=False)
+    deceased: DeathNotifiedDeceased = Field(repr=False)
+
+
 class Facility(Data):
     """Cơ sở y tế."""
 
@@ -53,6 +159,27 @@ class Facility(Data):
     facility_code: str
     name: str
     unit_code: str
+
+
+class DeathSubmittedDeclarant(Data):
+    """Người khai (DeathSubmitted)."""
+
+    relationship: Literal["spouse", "child", "parent", "relative", "other"] = Field(repr=False)
+    personal_number: str = Field(repr=False)
+    full_name: str = Field(repr=False)
+
+
+class DeathSubmitted(Data):
+    """Hồ sơ khai tử đã nộp."""
+
+    TOPIC: ClassVar[str] = "onestop.death-submitted.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    notice_id: str
+    unit_code: str
+    submitted_at: AwareDatetime
+    declarant: DeathSubmittedDeclarant = Field(repr=False)
 
 
 class DossierSubmittedChild(Data):
@@ -94,6 +221,46 @@ class DossierSubmitted(Data):
     declarant: DossierSubmittedDeclarant = Field(repr=False)
 
 
+class ForeignParentDeclaredForeignParent(Data):
+    """Người cha (ForeignParentDeclared)."""
+
+    full_name: str = Field(repr=False)
+    born_on: date = Field(repr=False)
+    nationality_code: str = Field(repr=False)
+    passport_number: str = Field(repr=False)
+
+
+class ForeignParentDeclared(Data):
+    """Cha là người nước ngoài."""
+
+    TOPIC: ClassVar[str] = "onestop.foreign-parent-declared.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    notification_id: str
+    foreign_parent: ForeignParentDeclaredForeignParent = Field(repr=False)
+    child_nationality_code: str = Field(repr=False)
+
+
+class PersonNumbered(Data):
+    """Số định danh cá nhân đã xác lập."""
+
+    TOPIC: ClassVar[str] = "police.person-numbered.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    registration_number: str
+    personal_number: str = Field(repr=False)
+
+
+class UnitFormerUnits(Data):
+    """Đơn vị cũ (Unit)."""
+
+    former_code: str
+    name: str
+    district: str
+    divided: bool
+
+
 class Unit(Data):
     """Đơn vị hành chính cấp xã."""
 
@@ -102,14 +269,25 @@ class Unit(Data):
 
     unit_code: str
     name: str
+    former_units: tuple[UnitFormerUnits, ...]
 
 
 PUBLISHES: Final[dict[str, type[Data]]] = {
+    "justice.birth-annulled.v1": BirthAnnulled,
+    "justice.birth-corrected.v1": BirthCorrected,
     "justice.birth-registered.v1": BirthRegistered,
+    "justice.death-annulled.v1": DeathAnnulled,
+    "justice.death-registered.v1": DeathRegistered,
+    "justice.dossier-rejected.v1": DossierRejected,
 }
 READS: Final[dict[str, type[Data]]] = {
+    "health.birth-notice-annulled.v1": BirthNoticeAnnulled,
     "health.birth-notified.v1": BirthNotified,
+    "health.death-notified.v1": DeathNotified,
     "health.facility.v1": Facility,
+    "onestop.death-submitted.v1": DeathSubmitted,
     "onestop.dossier-submitted.v1": DossierSubmitted,
+    "onestop.foreign-parent-declared.v1": ForeignParentDeclared,
+    "police.person-numbered.v1": PersonNumbered,
     "science.unit.v1": Unit,
 }

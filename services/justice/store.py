@@ -1,16 +1,20 @@
-"""The department's own tables: births that await their other half, and the register."""
+"""The department's own tables for births: births that await their other half, and the register."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from lienthong import Connection
-from services.justice.events import BirthNotified, BirthRegistered, DossierSubmitted
+from services.justice.events import BirthNotified, BirthRegistered, DossierSubmitted, ForeignParentDeclared
 
 TABLES = """
--- One row a birth, however its two halves arrive; both writers lock it, so one of them sees both.
+-- One row a birth, however its parts arrive; every writer locks it, so the last of them sees all.
 CREATE TABLE IF NOT EXISTS birth (
     notification_id text PRIMARY KEY,
     notification    jsonb,
     dossier         jsonb,
+    foreign_parent  jsonb,
+    is_annulled     boolean NOT NULL DEFAULT false,
     opened_at       timestamptz NOT NULL DEFAULT now()
 );
 CREATE TABLE IF NOT EXISTS registration (
@@ -18,56 +22,100 @@ CREATE TABLE IF NOT EXISTS registration (
     notification_id     text NOT NULL UNIQUE REFERENCES birth,
     dossier_code        text NOT NULL UNIQUE,
     registered_at       timestamptz NOT NULL,
-    entry               jsonb NOT NULL
+    entry               jsonb NOT NULL,
+    personal_number     text,
+    annulled_at         timestamptz
 );
 -- One number for the whole city, so that two registrars never wait for each other; numbers may have gaps.
 CREATE SEQUENCE IF NOT EXISTS registration_serial;
+CREATE SEQUENCE IF NOT EXISTS correction_serial;
 CREATE OR REPLACE VIEW awaiting AS
     SELECT notification_id, CASE WHEN dossier IS NULL THEN 'dossier' ELSE 'notification' END AS awaits,
         opened_at
-    FROM birth WHERE notification IS NULL OR dossier IS NULL;
+    FROM birth WHERE (notification IS NULL OR dossier IS NULL) AND NOT is_annulled;
 """
 
 _NOTE_NOTIFICATION = """
 INSERT INTO birth (notification_id, notification) VALUES ($1, $2)
-ON CONFLICT (notification_id) DO UPDATE SET notification = excluded.notification
-RETURNING dossier
+ON CONFLICT (notification_id) DO UPDATE SET notification = excluded.notification RETURNING *
 """
 _NOTE_DOSSIER = """
 INSERT INTO birth (notification_id, dossier) VALUES ($1, $2)
-ON CONFLICT (notification_id) DO UPDATE SET dossier = coalesce(birth.dossier, excluded.dossier)
-RETURNING notification, dossier ->> 'dossier_code' AS first_code
+ON CONFLICT (notification_id) DO UPDATE SET dossier = coalesce(birth.dossier, excluded.dossier) RETURNING *
+"""
+_NOTE_FOREIGN_PARENT = """
+INSERT INTO birth (notification_id, foreign_parent) VALUES ($1, $2)
+ON CONFLICT (notification_id) DO UPDATE SET foreign_parent = excluded.foreign_parent RETURNING *
+"""
+_ANNUL_NOTICE = """
+INSERT INTO birth (notification_id, is_annulled) VALUES ($1, true)
+ON CONFLICT (notification_id) DO UPDATE SET is_annulled = true RETURNING *
 """
 _ENTER = """
 INSERT INTO registration (registration_number, notification_id, dossier_code, registered_at, entry)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (notification_id) DO NOTHING RETURNING registration_number
 """
+_FIND_REGISTRATION = """
+SELECT registration_number, notification_id, dossier_code, entry, annulled_at FROM registration
+WHERE registration_number = $1 OR notification_id = $1 FOR UPDATE
+"""
 
 
-async def note_notification(db: Connection, notification: BirthNotified) -> DossierSubmitted | None:
-    """Keep a notification; gives its dossier, if that came first."""
-    dossier = await db.fetchval(
-        _NOTE_NOTIFICATION,
-        notification.notification_id,
-        notification.model_dump(mode="json", exclude_none=True),
-    )
-    return DossierSubmitted.model_validate(dossier) if dossier else None
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What has come so far of one birth."""
+
+    notification: BirthNotified | None
+    dossier: DossierSubmitted | None
+    foreign_parent: ForeignParentDeclared | None
+    is_annulled: bool
+
+    @property
+    def is_complete(self) -> bool:
+        return self.notification is not None and self.dossier is not None and not self.is_annulled
 
 
-async def note_dossier(db: Connection, dossier: DossierSubmitted) -> tuple[str, BirthNotified | None]:
-    """Keep a birth's first dossier; gives that one's code, and the notification, if it has come."""
-    row = await db.fetchrow(
-        _NOTE_DOSSIER, dossier.notification_id, dossier.model_dump(mode="json", exclude_none=True)
-    )
-    assert row is not None  # an upsert always returns its row
-    notification = row["notification"]
-    return row["first_code"], BirthNotified.model_validate(notification) if notification else None
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A birth in the register."""
+
+    registration_number: str
+    notification_id: str
+    dossier_code: str
+    entry: dict[str, Any]
+    is_annulled: bool
+
+
+async def note_notification(db: Connection, notification: BirthNotified) -> Birth:
+    """Keep a notification."""
+    return _birth(await db.fetchrow(_NOTE_NOTIFICATION, notification.notification_id, _plain(notification)))
+
+
+async def note_dossier(db: Connection, dossier: DossierSubmitted) -> Birth:
+    """Keep a birth's first dossier; a later one does not take its place."""
+    return _birth(await db.fetchrow(_NOTE_DOSSIER, dossier.notification_id, _plain(dossier)))
+
+
+async def note_foreign_parent(db: Connection, declared: ForeignParentDeclared) -> Birth:
+    """Keep a foreign parent; of an earlier dossier, or of one to come."""
+    return _birth(await db.fetchrow(_NOTE_FOREIGN_PARENT, declared.notification_id, _plain(declared)))
+
+
+async def annul_notice(db: Connection, notification_id: str) -> Birth:
+    """Keep that a notice was taken back, even one that has not come yet."""
+    return _birth(await db.fetchrow(_ANNUL_NOTICE, notification_id))
 
 
 async def number(db: Connection, unit_code: str, registered_at: datetime) -> str:
     """Draw the next registration number."""
     serial = await db.fetchval("SELECT nextval('registration_serial')")
     return f"{unit_code}-{registered_at.year}-{serial:06d}"
+
+
+async def number_correction(db: Connection, corrected_at: datetime) -> str:
+    """Draw the next number of a correction."""
+    serial = await db.fetchval("SELECT nextval('correction_serial')")
+    return f"CC-{corrected_at.year}-{serial:06d}"
 
 
 async def enter(db: Connection, registered: BirthRegistered, entry: dict[str, object]) -> bool:
@@ -81,3 +129,55 @@ async def enter(db: Connection, registered: BirthRegistered, entry: dict[str, ob
         entry,
     )
     return entered is not None
+
+
+async def find_registration(db: Connection, number: str) -> Registration | None:
+    """Find a registration by its number or its notice's, and hold its row until the transaction ends."""
+    row = await db.fetchrow(_FIND_REGISTRATION, number)
+    if row is None:
+        return None
+    return Registration(
+        row["registration_number"],
+        row["notification_id"],
+        row["dossier_code"],
+        row["entry"],
+        row["annulled_at"] is not None,
+    )
+
+
+async def rewrite(db: Connection, registration_number: str, entry: dict[str, Any]) -> None:
+    """Write a corrected or supplemented entry."""
+    await db.execute(
+        "UPDATE registration SET entry = $2 WHERE registration_number = $1", registration_number, entry
+    )
+
+
+async def set_personal_number(db: Connection, registration_number: str, personal_number: str) -> bool:
+    """Write a child's personal number beside its entry; False where the number is not in the register."""
+    done = await db.fetchval(
+        "UPDATE registration SET personal_number = $2 WHERE registration_number = $1 RETURNING true",
+        registration_number,
+        personal_number,
+    )
+    return done is True
+
+
+async def annul(db: Connection, registration_number: str, at: datetime) -> None:
+    """Mark a registration as annulled."""
+    await db.execute(
+        "UPDATE registration SET annulled_at = $2 WHERE registration_number = $1", registration_number, at
+    )
+
+
+def _birth(row: Any) -> Birth:
+    notification, dossier, foreign = row["notification"], row["dossier"], row["foreign_parent"]
+    return Birth(
+        BirthNotified.model_validate(notification) if notification else None,
+        DossierSubmitted.model_validate(dossier) if dossier else None,
+        ForeignParentDeclared.model_validate(foreign) if foreign else None,
+        row["is_annulled"],
+    )
+
+
+def _plain(data: BirthNotified | DossierSubmitted | ForeignParentDeclared) -> dict[str, Any]:
+    return data.model_dump(mode="json", exclude_none=True)

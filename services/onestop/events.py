@@ -8,6 +8,78 @@ from pydantic import AwareDatetime, Field
 from lienthong.event import Data
 
 
+class DeathSubmittedDeclarant(Data):
+    """Người khai (DeathSubmitted)."""
+
+    relationship: Literal["spouse", "child", "parent", "relative", "other"] = Field(repr=False)
+    personal_number: str = Field(repr=False)
+    full_name: str = Field(repr=False)
+
+
+class DeathSubmitted(Data):
+    """Hồ sơ khai tử đã nộp."""
+
+    TOPIC: ClassVar[str] = "onestop.death-submitted.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    notice_id: str
+    unit_code: str
+    submitted_at: AwareDatetime
+    declarant: DeathSubmittedDeclarant = Field(repr=False)
+
+
+DossierAdvancedStep = Literal[
+    "birth-registration",
+    "residence-registration",
+    "health-insurance-card",
+    "death-registration",
+    "residence-closing",
+    "card-closing",
+]
+
+
+DossierAdvancedReasons = Literal[
+    "already-registered",
+    "other-dossier-first",
+    "notice-annulled",
+    "name-not-letters",
+    "father-number-impossible",
+    "declarant-number-impossible",
+    "died-already",
+]
+
+
+class DossierAdvanced(Data):
+    """Hồ sơ đã qua một bước."""
+
+    TOPIC: ClassVar[str] = "onestop.dossier-advanced.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    step: DossierAdvancedStep
+    status: Literal["done", "returned", "annulled"]
+    advanced_at: AwareDatetime
+    due_on: date
+    is_late: bool
+    reasons: tuple[DossierAdvancedReasons, ...] | None = None
+
+
+class DossierCompleted(Data):
+    """Hồ sơ đã xong."""
+
+    TOPIC: ClassVar[str] = "onestop.dossier-completed.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    procedure: Literal["birth", "death"]
+    unit_code: str
+    submitted_at: AwareDatetime
+    completed_at: AwareDatetime
+    due_on: date
+    is_late: bool
+
+
 class DossierSubmittedChild(Data):
     """Trẻ (DossierSubmitted)."""
 
@@ -48,6 +120,74 @@ class DossierSubmitted(Data):
     declarant: DossierSubmittedDeclarant = Field(repr=False)
 
 
+class FeedbackReceived(Data):
+    """Phản ánh đã nhận."""
+
+    TOPIC: ClassVar[str] = "onestop.feedback-received.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    feedback_id: str
+    dossier_code: str
+    unit_code: str
+    rating: int
+    received_at: AwareDatetime
+
+
+class ForeignParentDeclaredForeignParent(Data):
+    """Người cha (ForeignParentDeclared)."""
+
+    full_name: str = Field(repr=False)
+    born_on: date = Field(repr=False)
+    nationality_code: str = Field(repr=False)
+    passport_number: str = Field(repr=False)
+
+
+class ForeignParentDeclared(Data):
+    """Cha là người nước ngoài."""
+
+    TOPIC: ClassVar[str] = "onestop.foreign-parent-declared.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    notification_id: str
+    declared_at: AwareDatetime
+    foreign_parent: ForeignParentDeclaredForeignParent = Field(repr=False)
+    child_nationality_code: str = Field(repr=False)
+
+
+class CardClosed(Data):
+    """Thẻ bảo hiểm y tế đã khép."""
+
+    TOPIC: ClassVar[str] = "insurance.card-closed.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    closing_number: str
+    dossier_code: str
+    closed_at: AwareDatetime
+
+
+class CardIssued(Data):
+    """Thẻ bảo hiểm y tế đã cấp."""
+
+    TOPIC: ClassVar[str] = "insurance.card-issued.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    issue_number: str
+    dossier_code: str
+    issued_at: AwareDatetime
+
+
+class BirthAnnulled(Data):
+    """Khai sinh đã hủy."""
+
+    TOPIC: ClassVar[str] = "justice.birth-annulled.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    registration_number: str
+    dossier_code: str
+    annulled_at: AwareDatetime
+
+
 class BirthRegistered(Data):
     """Khai sinh đã đăng ký."""
 
@@ -57,6 +197,86 @@ class BirthRegistered(Data):
     registration_number: str
     dossier_code: str
     registered_at: AwareDatetime
+
+
+class DeathAnnulled(Data):
+    """Khai tử đã hủy."""
+
+    TOPIC: ClassVar[str] = "justice.death-annulled.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    registration_number: str
+    dossier_code: str
+    annulled_at: AwareDatetime
+
+
+class DeathRegistered(Data):
+    """Khai tử đã đăng ký."""
+
+    TOPIC: ClassVar[str] = "justice.death-registered.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    registration_number: str
+    dossier_code: str
+    registered_at: AwareDatetime
+
+
+DossierRejectedReasons = Literal[
+    "already-registered",
+    "other-dossier-first",
+    "notice-annulled",
+    "name-not-letters",
+    "father-number-impossible",
+    "declarant-number-impossible",
+    "died-already",
+]
+
+
+class DossierRejected(Data):
+    """Hồ sơ hộ tịch bị trả lại."""
+
+    TOPIC: ClassVar[str] = "justice.dossier-rejected.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    rejected_at: AwareDatetime
+    reasons: tuple[DossierRejectedReasons, ...]
+
+
+class ResidenceClosed(Data):
+    """Thường trú đã xóa."""
+
+    TOPIC: ClassVar[str] = "police.residence-closed.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    closing_number: str
+    dossier_code: str
+    closed_at: AwareDatetime
+
+
+class ResidenceRegistered(Data):
+    """Thường trú đã đăng ký."""
+
+    TOPIC: ClassVar[str] = "police.residence-registered.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    residence_number: str
+    dossier_code: str
+    registered_at: AwareDatetime
+
+
+class Agency(Data):
+    """Cơ quan của Thành phố."""
+
+    TOPIC: ClassVar[str] = "science.agency.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    agency_code: str
+    name: str
+    department: str | None = None
+    effective_on: date
+    ended_on: date | None = None
+    successor_code: str | None = None
 
 
 class Unit(Data):
@@ -69,9 +289,23 @@ class Unit(Data):
 
 
 PUBLISHES: Final[dict[str, type[Data]]] = {
+    "onestop.death-submitted.v1": DeathSubmitted,
+    "onestop.dossier-advanced.v1": DossierAdvanced,
+    "onestop.dossier-completed.v1": DossierCompleted,
     "onestop.dossier-submitted.v1": DossierSubmitted,
+    "onestop.feedback-received.v1": FeedbackReceived,
+    "onestop.foreign-parent-declared.v1": ForeignParentDeclared,
 }
 READS: Final[dict[str, type[Data]]] = {
+    "insurance.card-closed.v1": CardClosed,
+    "insurance.card-issued.v1": CardIssued,
+    "justice.birth-annulled.v1": BirthAnnulled,
     "justice.birth-registered.v1": BirthRegistered,
+    "justice.death-annulled.v1": DeathAnnulled,
+    "justice.death-registered.v1": DeathRegistered,
+    "justice.dossier-rejected.v1": DossierRejected,
+    "police.residence-closed.v1": ResidenceClosed,
+    "police.residence-registered.v1": ResidenceRegistered,
+    "science.agency.v1": Agency,
     "science.unit.v1": Unit,
 }

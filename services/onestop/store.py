@@ -1,48 +1,183 @@
-"""The department's own tables: the dossiers, and how far each has come."""
+"""The department's own tables: the dossiers, the steps of each, and what citizens think of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
 
 from lienthong import Connection, Refused
-from services.onestop.events import BirthRegistered, DossierSubmitted
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS dossier (
     dossier_code        text PRIMARY KEY,
+    procedure           text NOT NULL CHECK (procedure IN ('birth', 'death')),
     unit_code           text NOT NULL,
     submitted_at        timestamptz NOT NULL,
+    -- The number on the paper that the citizen brought: what only they and the department know.
+    notice_number       text NOT NULL,
     declaration         jsonb NOT NULL,
+    status              text NOT NULL DEFAULT 'open'
+        CHECK (status IN ('open', 'completed', 'returned', 'annulled')),
+    reasons             text[],
+    replaced_by         text,
     registration_number text,
     done_at             timestamptz
 );
-CREATE INDEX IF NOT EXISTS dossier_open ON dossier (submitted_at) WHERE done_at IS NULL;
+CREATE INDEX IF NOT EXISTS dossier_open ON dossier (submitted_at) WHERE status = 'open';
+CREATE INDEX IF NOT EXISTS dossier_counter ON dossier (unit_code, submitted_at);
+CREATE TABLE IF NOT EXISTS step (
+    dossier_code  text NOT NULL REFERENCES dossier,
+    step          text NOT NULL,
+    due_on        date NOT NULL,
+    done_at       timestamptz,
+    result_number text,
+    PRIMARY KEY (dossier_code, step)
+);
+CREATE TABLE IF NOT EXISTS feedback (
+    feedback_id  text PRIMARY KEY,
+    dossier_code text NOT NULL REFERENCES dossier,
+    rating       integer NOT NULL
+);
+CREATE OR REPLACE VIEW late_step AS
+    SELECT s.dossier_code, s.step, s.due_on, d.unit_code FROM step s JOIN dossier d USING (dossier_code)
+    WHERE d.status = 'open' AND s.done_at IS NULL
+        AND s.due_on < (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date;
 """
 
 _OPEN = """
-INSERT INTO dossier (dossier_code, unit_code, submitted_at, declaration) VALUES ($1, $2, $3, $4)
-ON CONFLICT (dossier_code) DO NOTHING RETURNING dossier_code
+INSERT INTO dossier (dossier_code, procedure, unit_code, submitted_at, notice_number, declaration)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (dossier_code) DO NOTHING RETURNING dossier_code
 """
-_CLOSE = """
-UPDATE dossier SET registration_number = $2, done_at = $3 WHERE dossier_code = $1 RETURNING dossier_code
+_ADD_STEPS = """
+INSERT INTO step (dossier_code, step, due_on) SELECT $1, * FROM unnest($2::text[], $3::date[])
 """
+_DONE = """
+UPDATE step SET done_at = $3, result_number = $4 WHERE dossier_code = $1 AND step = $2 AND done_at IS NULL
+RETURNING due_on
+"""
+_COUNT_IN_MINUTE = """
+SELECT count(*) FROM dossier WHERE unit_code = $1
+AND submitted_at >= date_trunc('minute', $2::timestamptz)
+AND submitted_at < date_trunc('minute', $2::timestamptz) + interval '1 minute'
+"""
+_END = """
+UPDATE dossier SET status = $2, reasons = $3, done_at = $4 WHERE dossier_code = $1
+"""
+
+Procedure = Literal["birth", "death"]
 
 
 class Repeated(Refused):
-    """The same dossier came before."""
+    """The same dossier, or the same feedback, came before."""
 
     code = "repeated"
-    remedy = "Nothing to do, unless two dossiers were given one code: then give the second its own."
+    remedy = "Nothing to do, unless two were given one number: then give the second its own."
 
 
-async def open_dossier(db: Connection, dossier: DossierSubmitted) -> None:
-    """Open a dossier under its code."""
-    declaration = dossier.model_dump(mode="json", exclude_none=True)
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """A dossier in the book."""
+
+    dossier_code: str
+    procedure: Procedure
+    unit_code: str
+    submitted_at: datetime
+    notice_number: str
+    status: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a dossier: due, and perhaps done."""
+
+    name: str
+    due_on: date
+    done_at: datetime | None
+
+
+async def open_dossier(
+    db: Connection,
+    dossier_code: str,
+    procedure: Procedure,
+    unit_code: str,
+    submitted_at: datetime,
+    notice_number: str,
+    declaration: Mapping[str, Any],
+    steps: Mapping[str, date],
+) -> None:
+    """Open a dossier under its code, with its steps and the last day of each."""
     opened = await db.fetchval(
-        _OPEN, dossier.dossier_code, dossier.unit_code, dossier.submitted_at, declaration
+        _OPEN, dossier_code, procedure, unit_code, submitted_at, notice_number, declaration
     )
     if opened is None:
-        raise Repeated(reason=f"dossier {dossier.dossier_code} is open already")
+        raise Repeated(reason=f"dossier {dossier_code} is open already")
+    await db.execute(_ADD_STEPS, dossier_code, list(steps), list(steps.values()))
 
 
-async def close_dossier(db: Connection, done: BirthRegistered) -> bool:
-    """Close a dossier with the number it earned; False where no counter opened it."""
-    return (
-        await db.fetchval(_CLOSE, done.dossier_code, done.registration_number, done.registered_at) is not None
+async def find_dossier(db: Connection, dossier_code: str) -> Dossier | None:
+    """Find a dossier, and hold its row until the transaction ends: its steps may end side by side."""
+    row = await db.fetchrow("SELECT * FROM dossier WHERE dossier_code = $1 FOR UPDATE", dossier_code)
+    if row is None:
+        return None
+    return Dossier(
+        dossier_code,
+        row["procedure"],
+        row["unit_code"],
+        row["submitted_at"],
+        row["notice_number"],
+        row["status"],
+        tuple(row["reasons"] or ()),
     )
+
+
+async def find_steps(db: Connection, dossier_code: str) -> list[Step]:
+    """Find the steps of a dossier, those that are due first before the others."""
+    rows = await db.fetch(
+        "SELECT step, due_on, done_at FROM step WHERE dossier_code = $1 ORDER BY due_on, step", dossier_code
+    )
+    return [Step(row["step"], row["due_on"], row["done_at"]) for row in rows]
+
+
+async def note_done(db: Connection, dossier_code: str, step: str, at: datetime, result: str) -> date | None:
+    """Note that a step is done; gives when it was due, None where it was done before or not asked for."""
+    due: date | None = await db.fetchval(_DONE, dossier_code, step, at, result)
+    return due
+
+
+async def note_registration(db: Connection, dossier_code: str, registration_number: str) -> None:
+    """Note under which number a dossier was registered."""
+    await db.execute(
+        "UPDATE dossier SET registration_number = $2 WHERE dossier_code = $1",
+        dossier_code,
+        registration_number,
+    )
+
+
+async def end(
+    db: Connection, dossier_code: str, status: str, at: datetime, reasons: Sequence[str] = ()
+) -> None:
+    """End a dossier: completed, returned or annulled."""
+    await db.execute(_END, dossier_code, status, list(reasons) or None, at)
+
+
+async def note_replaced(db: Connection, dossier_code: str, replaced_by: str) -> None:
+    """Note which dossier took the place of a returned one."""
+    await db.execute("UPDATE dossier SET replaced_by = $2 WHERE dossier_code = $1", dossier_code, replaced_by)
+
+
+async def count_in_minute(db: Connection, unit_code: str, at: datetime) -> int:
+    """Count what a counter has submitted in one minute."""
+    return int(await db.fetchval(_COUNT_IN_MINUTE, unit_code, at))
+
+
+async def add_feedback(db: Connection, feedback_id: str, dossier_code: str, rating: int) -> None:
+    """Add a citizen's feedback."""
+    added = await db.fetchval(
+        "INSERT INTO feedback VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING feedback_id",
+        feedback_id,
+        dossier_code,
+        rating,
+    )
+    if added is None:
+        raise Repeated(reason=f"feedback {feedback_id} was received before")

@@ -1,4 +1,4 @@
-"""The department's source: the official list of units and of what became of the old ones."""
+"""The department's sources: the official list of units and what became of the old ones, and the agencies."""
 
 import csv
 import json
@@ -18,9 +18,11 @@ KINDS = {"Phường": "ward", "Xã": "commune"}
 
 
 def feed(_: Scale, papers: Papers) -> Iterator[tuple[str, bytes]]:
-    """Hand in the 126 units; the list itself hangs on every counter's wall."""
+    """Hand in the 126 units and the agencies; the list of units hangs on every counter's wall."""
     papers["unit-list"] = units = read_units()
-    return iter([("unit", json.dumps(unit, ensure_ascii=False).encode()) for unit in units])
+    agencies = [{name: told for name, told in row.items() if told} for row in _rows("agencies.csv")]
+    records = [("unit", unit) for unit in units] + [("agency", agency) for agency in agencies]
+    return iter([(kind, json.dumps(told, ensure_ascii=False).encode()) for kind, told in records])
 
 
 def read_units() -> list[dict[str, Any]]:

@@ -3,7 +3,23 @@
 from datetime import date
 from typing import ClassVar, Final, Literal
 
+from pydantic import AwareDatetime
+
 from lienthong.event import Data
+
+
+class Agency(Data):
+    """Cơ quan của Thành phố."""
+
+    TOPIC: ClassVar[str] = "science.agency.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    agency_code: str
+    name: str
+    department: str | None = None
+    effective_on: date
+    ended_on: date | None = None
+    successor_code: str | None = None
 
 
 class UnitFormerUnits(Data):
@@ -30,7 +46,66 @@ class Unit(Data):
     former_units: tuple[UnitFormerUnits, ...]
 
 
+class DossierCompleted(Data):
+    """Hồ sơ đã xong."""
+
+    TOPIC: ClassVar[str] = "onestop.dossier-completed.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    dossier_code: str
+    procedure: Literal["birth", "death"]
+    is_late: bool
+
+
+class FeedbackReceived(Data):
+    """Phản ánh đã nhận."""
+
+    TOPIC: ClassVar[str] = "onestop.feedback-received.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    feedback_id: str
+    rating: int
+
+
+class PriceObserved(Data):
+    """Giá hàng thiết yếu."""
+
+    TOPIC: ClassVar[str] = "trade.price-observed.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    market_code: str
+    good_code: Literal["rice", "pork", "eggs", "cooking-oil", "sugar", "petrol"]
+    price_vnd: int
+    observed_at: AwareDatetime
+
+
+class RetailLicenceEnded(Data):
+    """Giấy phép bán lẻ rượu đã hết hiệu lực."""
+
+    TOPIC: ClassVar[str] = "trade.retail-licence-ended.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    licence_number: str
+
+
+class RetailLicenceGranted(Data):
+    """Giấy phép bán lẻ rượu đã cấp."""
+
+    TOPIC: ClassVar[str] = "trade.retail-licence-granted.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    licence_number: str
+    unit_code: str
+
+
 PUBLISHES: Final[dict[str, type[Data]]] = {
+    "science.agency.v1": Agency,
     "science.unit.v1": Unit,
 }
-READS: Final[dict[str, type[Data]]] = {}
+READS: Final[dict[str, type[Data]]] = {
+    "onestop.dossier-completed.v1": DossierCompleted,
+    "onestop.feedback-received.v1": FeedbackReceived,
+    "trade.price-observed.v1": PriceObserved,
+    "trade.retail-licence-ended.v1": RetailLicenceEnded,
+    "trade.retail-licence-granted.v1": RetailLicenceGranted,
+}

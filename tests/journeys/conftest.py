@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from tests.broker.scratch import City as Scratch
+from tests.journeys.town import Town, open_town
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -98,3 +101,10 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     with played(tmp_path_factory.mktemp("city"), "--size", "300", "--pace", "4") as city:
         wait_for(city.report.exists, city)
         yield city
+
+
+@pytest.fixture(scope="session")
+async def town(scratch: Scratch, data: Path) -> AsyncIterator[Town]:
+    """Seven departments in this process, for the journeys that tell one family's story."""
+    async with open_town(data, scratch.root) as town:
+        yield town

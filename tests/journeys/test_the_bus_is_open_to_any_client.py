@@ -96,14 +96,16 @@ def snippet() -> str:
     return str(code)
 
 
-@pytest.mark.parametrize(("department", "granted"), [("police", True), ("science", False)])
+@pytest.mark.parametrize(("department", "granted"), [("education", True), ("science", False)])
 def test_the_reader_of_the_readme_runs_in_another_folder(
     city: City, tmp_path: Path, department: str, granted: bool
 ) -> None:
     """Promise: a reader of ten lines, in any folder, for a granted department; a refusal for another."""
     code = snippet()
     assert len([line for line in code.splitlines() if line.strip() and not line.startswith("#")]) <= 12
-    (tmp_path / "reader.py").write_text(code.replace('Department("police")', f'Department("{department}")'))
+    (tmp_path / "reader.py").write_text(
+        code.replace('Department("education")', f'Department("{department}")')
+    )
     said = tmp_path / "said.txt"
     awaited = "đã khai sinh" if granted else "No contract grants"
     with said.open("wb") as file:

@@ -336,7 +336,7 @@ def test_the_secrets_are_made_for_exactly_the_containers_and_users_that_read_the
         "broker_user": users["kafka-1"],
         "database": "postgres",
         "database_user": users["postgres"],
-        "reader": ("apply", "science", "health", "onestop", "justice"),
+        "reader": ("apply", "science", "health", "onestop", "justice", "police", "insurance", "trade"),
         "reader_user": users["apply"],
     }
     assert sorted(told["reader"]) == sorted(["apply", *ROOMS])

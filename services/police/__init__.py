@@ -1,0 +1,5 @@
+"""Công an Thành phố: personal numbers and residence."""
+
+from lienthong import Department
+
+police = Department("police")
