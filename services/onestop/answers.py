@@ -7,14 +7,6 @@ from lienthong import Connection
 from services.onestop import store, terms
 from services.onestop.events import Agency
 
-STEPS = {
-    "birth-registration": "Đăng ký khai sinh",
-    "residence-registration": "Đăng ký thường trú",
-    "health-insurance-card": "Cấp thẻ bảo hiểm y tế",
-    "death-registration": "Đăng ký khai tử",
-    "residence-closing": "Xóa đăng ký thường trú",
-    "card-closing": "Khép thẻ bảo hiểm y tế",
-}
 REASONS = {
     "already-registered": "đã đăng ký theo hồ sơ khác",
     "other-dossier-first": "một hồ sơ khác cho cùng người đang được giải quyết",
@@ -68,7 +60,7 @@ def _lasts(agency: Agency, day: date) -> bool:
 
 
 def _tell(step: store.Step, agency: str, today: date) -> str:
-    name = STEPS[step.name]
+    name = terms.STEPS[step.name].label
     if step.done_at is not None:
         return f"{name}: xong ngày {step.done_at.astimezone(terms.HANOI):%d/%m/%Y}."
     if today <= step.due_on:
