@@ -98,12 +98,12 @@ def release(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Freeze each new contract as a JSON Schema and write every room's events.py.
+    """Freeze each new contract as a JSON Schema; write every room's events.py and docs/procedures.md.
 
     Example: lienthong release --check
     """
     released = release_all(find_root(), write=not check)
-    written = [path.as_posix() for path in (*released.schemas, *released.modules)]
+    written = [path.as_posix() for path in (*released.schemas, *released.modules, *released.pages)]
     if as_json:
         _print_json({"written": [] if check else written, "due": written if check else []})
     else:
