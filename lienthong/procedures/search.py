@@ -1,23 +1,25 @@
 """Read the topics of procedures from end to end, and take up only the records that hold a code looked for."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition, admin
 
 from lienthong.errors import BusNotUsable
 from lienthong.procedures.trail import Record, Trail
 
-SECONDS: Final = 10.0
+SECONDS: Final = 30.0
 """How long a broker may be silent."""
 AT_ONCE: Final = 10_000
+Place = tuple[Any, Any]
+"""A topic and a partition of it."""
 Progress = Callable[[int, int], None]
 """Is told how many records were read in a round, and how many there are."""
 
 
 def follow(trail: Trail, client: dict[str, Any], progress: Progress) -> None:
-    """Follow a dossier's trail over the bus.
+    """Follow a dossier's trail over the bus, up to what is there now.
 
     Args:
         trail: What is known of the dossier; its events are put into it.
@@ -27,15 +29,16 @@ def follow(trail: Trail, client: dict[str, Any], progress: Progress) -> None:
     Raises:
         BusNotUsable: the brokers do not answer.
     """
+    topics = {fact.topic for procedure in trail.procedures.values() for fact in procedure.facts}
     # No group is joined and nothing is committed; librdkafka wants a name all the same.
     unjoined = {"group.id": "procedure-show", "enable.auto.commit": False, "enable.partition.eof": True}
-    consumer = Consumer(client | unjoined)
+    consumer = None
     try:
-        there = consumer.list_topics(timeout=SECONDS).topics
-        partitions = {name: sorted(topic.partitions) for name, topic in there.items()}
-        for topics, codes in trail.rounds():
-            known = [TopicPartition(topic, one) for topic in topics for one in partitions.get(topic, ())]
-            for found in _holding(consumer, known, codes, progress):
+        spans = _find_spans(admin.AdminClient(client), topics)
+        consumer = Consumer(client | unjoined)
+        for wanted, codes in trail.rounds():
+            round_ = {place: span for place, span in spans.items() if place[0] in wanted}
+            for found in _holding(consumer, round_, codes, progress):
                 trail.take(found)
     except KafkaException as error:
         raise BusNotUsable(
@@ -43,23 +46,32 @@ def follow(trail: Trail, client: dict[str, Any], progress: Progress) -> None:
             remedy="`lienthong status` says whether it runs.",
         ) from None
     finally:
-        consumer.close()
+        if consumer is not None:
+            consumer.close()
+
+
+def _find_spans(asked: Any, topics: Iterable[str]) -> dict[Place, tuple[int, int]]:
+    """Find the first offset of each partition that holds something, and the one after its last."""
+    there = asked.list_topics(timeout=SECONDS).topics
+    places = [TopicPartition(name, one) for name in topics if name in there for one in there[name].partitions]
+    specs: Any = admin.OffsetSpec  # type: ignore[attr-defined]  # the client's own types leave it out
+    ends = [
+        asked.list_offsets(dict.fromkeys(places, spec), request_timeout=SECONDS) if places else {}
+        for spec in (specs.earliest(), specs.latest())
+    ]
+    low, high = (
+        {(one.topic, one.partition): told.result().offset for one, told in end.items()} for end in ends
+    )
+    return {place: (low[place], high[place]) for place in high if high[place] > low[place]}
 
 
 def _holding(
-    consumer: Consumer, partitions: Sequence[TopicPartition], codes: Sequence[bytes], progress: Progress
+    consumer: Consumer, spans: Mapping[Place, tuple[int, int]], codes: Sequence[bytes], progress: Progress
 ) -> Iterator[Record]:
     """Give the records that hold one of the codes somewhere: only those are worth decoding."""
-    left: dict[tuple[Any, Any], int] = {}
-    assigned = []
-    total = 0
-    for one in partitions:
-        low, high = consumer.get_watermark_offsets(one, timeout=SECONDS)
-        if high > low:
-            assigned.append(TopicPartition(one.topic, one.partition, low))
-            left[one.topic, one.partition] = high
-            total += high - low
-    consumer.assign(assigned)
+    left = {place: high for place, (_, high) in spans.items()}
+    total = sum(high - low for low, high in spans.values())
+    consumer.assign([TopicPartition(*place, low) for place, (low, _) in spans.items()])
     read, heard = 0, time.monotonic()
     while left:
         record: Any
