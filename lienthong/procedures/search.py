@@ -31,11 +31,16 @@ def follow(trail: Trail, client: dict[str, Any], progress: Progress) -> None:
     """
     topics = {fact.topic for procedure in trail.procedures.values() for fact in procedure.facts}
     # No group is joined and nothing is committed; librdkafka wants a name all the same.
-    unjoined = {"group.id": "procedure-show", "enable.auto.commit": False, "enable.partition.eof": True}
+    reading = {
+        "group.id": "procedure-show",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 10,
+    }
     consumer = None
     try:
         spans = _find_spans(admin.AdminClient(client), topics)
-        consumer = Consumer(client | unjoined)
+        consumer = Consumer(client | reading)
         for wanted, codes in trail.rounds():
             round_ = {place: span for place, span in spans.items() if place[0] in wanted}
             for found in _holding(consumer, round_, codes, progress):
@@ -83,13 +88,16 @@ def _holding(
                     raise KafkaException(record.error())
                 left.pop(place, None)
                 continue
+            if place not in left:
+                # Came after we began: an effect would be told without a cause on a topic read before.
+                continue
             read += 1
             value = record.value()
             if value is not None and any(code in value for code in codes):
                 yield _record(record, value)
-            if record.offset() + 1 >= left.get(place, 0):
-                left.pop(place, None)
-        progress(min(read, total), total)
+            if record.offset() + 1 >= left[place]:
+                del left[place]
+        progress(read, total)
         if time.monotonic() - heard > SECONDS:
             raise BusNotUsable(
                 reason=f"The bus gave nothing for {SECONDS:.0f} seconds.",

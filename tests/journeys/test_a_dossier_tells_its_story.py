@@ -105,7 +105,7 @@ async def test_a_complete_birth_is_told_step_by_step_and_nothing_of_the_family(
 async def test_a_returned_dossier_names_its_reasons_and_the_one_that_took_its_place(
     town: Town, told: Told
 ) -> None:
-    """Promise: a returned dossier says why, and which one took its place; the new one, whose place it took."""
+    """Promise: a returned dossier says why and which one took its place; that one, whose place it took."""
     number = town.new_number()
     await town.notify(number)
     code = await town.submit(number, child={"full_name": "Trần Mẫu 2"})
