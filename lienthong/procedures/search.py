@@ -41,6 +41,8 @@ def follow(trail: Trail, client: dict[str, Any], progress: Progress) -> None:
     try:
         spans = _find_spans(admin.AdminClient(client), topics)
         consumer = Consumer(client | reading)
+        # Else it learns of each round's topics anew, a second every time.
+        consumer.list_topics(timeout=SECONDS)
         for wanted, codes in trail.rounds():
             round_ = {place: span for place, span in spans.items() if place[0] in wanted}
             for found in _holding(consumer, round_, codes, progress):
@@ -80,7 +82,7 @@ def _holding(
     read, heard = 0, time.monotonic()
     while left:
         record: Any
-        for record in consumer.consume(AT_ONCE, timeout=0.1):
+        for record in consumer.consume(AT_ONCE, timeout=0.02):
             heard = time.monotonic()
             place = record.topic(), record.partition()
             if record.error() is not None:
