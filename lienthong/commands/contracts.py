@@ -32,7 +32,7 @@ def _print_json(document: Any) -> None:
 
 @contracts_app.command("check")
 def check_contracts(as_json: AsJson = False) -> None:
-    """Judge every contract, example, frozen schema and form; tell all problems, each with its line and remedy.
+    """Judge every contract, example, frozen schema and form; tell all problems, with line and remedy.
 
     Example: lienthong contracts check
     """

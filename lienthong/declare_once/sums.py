@@ -24,9 +24,16 @@ class Sums:
     subjects: int = 0
     """Children, deceased, businesses: one whose dossier was returned and handed in anew has two."""
     total: Account = field(default_factory=Account)
+    unreadable: int = 0
+    """Records that are no dossier of this form."""
 
     def as_json(self) -> dict[str, Any]:
-        return {"dossiers": self.dossiers, "subjects": self.subjects, **self.total.as_json()}
+        return {
+            "dossiers": self.dossiers,
+            "subjects": self.subjects,
+            "unreadable": self.unreadable,
+            **self.total.as_json(),
+        }
 
 
 class Tally:
@@ -38,11 +45,16 @@ class Tally:
         self._bits += [(paper.place, paper.value) for paper in form.papers if paper.place is not None]
         self._dossiers: dict[str, int] = {}
         self._subjects: set[bytes | None] = set()
+        self._unreadable = 0
 
     def note(self, topic: str, key: bytes | None, value: bytes) -> None:
         """Note one record; the same one twice is the same as once."""
-        data = orjson.loads(value)
-        code = str(data[self.form.code])
+        try:
+            data = orjson.loads(value)
+            code = str(data[self.form.code])
+        except (ValueError, TypeError, KeyError):
+            self._unreadable += 1  # the gate lets none by, but a department may write without it
+            return
         answers = int(topic == self.form.topic)
         for bit, (place, wanted) in enumerate(self._bits, 1):
             if place.topic == topic and _has(data, place.path, wanted):
@@ -53,7 +65,7 @@ class Tally:
 
     def sums(self) -> Sums:
         """Add up: dossiers with the same answers have the same account."""
-        told = Sums(self.form, subjects=len(self._subjects))
+        told = Sums(self.form, subjects=len(self._subjects), unreadable=self._unreadable)
         for answers, count in Counter(self._dossiers.values()).items():
             if not answers & 1:
                 continue  # only what is said besides came yet, not the dossier
