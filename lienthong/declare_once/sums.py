@@ -43,6 +43,9 @@ class Tally:
         self.form = form
         self._bits: list[tuple[Place, str]] = [(place, "") for place in places(form)]
         self._bits += [(paper.place, paper.value) for paper in form.papers if paper.place is not None]
+        self._sought: dict[str, list[tuple[int, tuple[str, ...], str]]] = {topic: [] for topic in form.topics}
+        for bit, (place, wanted) in enumerate(self._bits, 1):
+            self._sought[place.topic].append((1 << bit, tuple(place.path.split(".")), wanted))
         self._dossiers: dict[str, int] = {}
         self._subjects: set[bytes | None] = set()
         self._unreadable = 0
@@ -56,9 +59,9 @@ class Tally:
             self._unreadable += 1  # the gate lets none by, but a department may write without it
             return
         answers = int(topic == self.form.topic)
-        for bit, (place, wanted) in enumerate(self._bits, 1):
-            if place.topic == topic and _has(data, place.path, wanted):
-                answers |= 1 << bit
+        for mask, way, wanted in self._sought[topic]:
+            if _has(data, way, wanted):
+                answers |= mask
         self._dossiers[code] = self._dossiers.get(code, 0) | answers
         if topic == self.form.topic:
             self._subjects.add(key)
@@ -81,9 +84,9 @@ class Tally:
         return told
 
 
-def _has(data: Any, path: str, wanted: str) -> bool:
-    """Tell whether data hold a value at a path; where one is wanted, whether it is that one, or lists it."""
-    for name in path.split("."):
+def _has(data: Any, way: tuple[str, ...], wanted: str) -> bool:
+    """Tell whether data hold a value there; where one is wanted, whether it is that one, or lists it."""
+    for name in way:
         data = data.get(name) if isinstance(data, dict) else None
     if not wanted:
         return data is not None
