@@ -1,12 +1,12 @@
 """Sum the questions over the dossiers that are really on the bus; read record by record, kept small."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from lienthong.declare_once.account import Account, account_of, places
 from lienthong.declare_once.form import Form, Place
@@ -108,22 +108,25 @@ async def sums(
     for tally in tallies:
         for topic in tally.form.topics:
             wanted.setdefault(topic, []).append(tally)
-    consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+    if there := await _topics_there(kafka, wanted.keys()):
+        # Without a group every partition is ours.
+        consumer = AIOKafkaConsumer(*there, **kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            await _read(consumer, wanted, on_progress)
+        finally:
+            await consumer.stop()
+    return [tally.sums() for tally in tallies]
+
+
+async def _topics_there(kafka: Mapping[str, Any], wanted: Collection[str]) -> list[str]:
+    """List which of the topics the cluster has; one that is not applied yet holds no dossier."""
+    consumer = AIOKafkaConsumer(**kafka)
     await consumer.start()
     try:
-        there = sorted(await consumer.topics() & wanted.keys())
-        if there:
-            consumer.assign(
-                [
-                    TopicPartition(topic, part)
-                    for topic in there
-                    for part in consumer.partitions_for_topic(topic)
-                ]
-            )
-            await _read(consumer, wanted, on_progress)
+        return sorted(topic for topic in await consumer.topics() if topic in wanted)
     finally:
         await consumer.stop()
-    return [tally.sums() for tally in tallies]
 
 
 async def _read(
