@@ -61,16 +61,25 @@ def _read_forms(contracts: Contracts) -> tuple[list[Form], list[Finding]]:
     forms: list[Form] = []
     findings: list[Finding] = []
     for path in sorted((contracts.root / "services").glob("*/forms/*.yaml")):
+        if not path.resolve().is_relative_to(contracts.root.resolve()):
+            message, remedy = "is a link that leads out of this folder.", "Put the file itself here."
+            findings.append(Finding(path.relative_to(contracts.root), 1, "file-link", message, remedy))
+            continue
         document, found = read_document(path, contracts.root)
         if document is not None and not found:
-            found = list(_shape_findings(document))
-            if not found:
-                form = _form(document)
-                forms.append(form)
-                found = list(soundness_findings(form, document, contracts))
+            form, found = judge(document, contracts)
+            forms += [form] if form is not None else []
         findings += found
     findings += _names_taken_twice(forms)
     return forms, findings
+
+
+def judge(document: Document, contracts: Contracts) -> tuple[Form | None, list[Finding]]:
+    """Make a form of a document; None where its shape forbids, and everything found is listed."""
+    if wrong := list(_shape_findings(document)):
+        return None, wrong
+    form = _form(document)
+    return form, list(soundness_findings(form, document, contracts))
 
 
 def _names_taken_twice(forms: list[Form]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """The declare-once ledger: forms held against contracts, and questions counted without counting too well."""
 
+import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,11 +10,12 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lienthong.commands import main
 from lienthong.contracts import Contracts, load_contracts
+from lienthong.contracts.document import read_document
 from lienthong.declare_once import (
     Form,
     Paper,
@@ -25,6 +27,7 @@ from lienthong.declare_once import (
     reasked,
     spared,
 )
+from lienthong.declare_once.load import judge
 from lienthong.declare_once.sums import Tally
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +153,43 @@ def test_a_finding_names_the_line_of_its_question(rooms: Rooms) -> None:
 def test_forms_of_two_rooms_have_two_names(rooms: Rooms) -> None:
     shutil.copy(rooms.root / DEATH, rooms.root / "services/trade/forms/death.yaml")
     assert "form-name" in {one.rule for one in check_forms(rooms.contracts)}
+
+
+def test_a_link_out_of_the_folder_is_not_read(rooms: Rooms, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "form.yaml"
+    elsewhere.write_text("form: stolen\n", "utf-8")
+    (rooms.root / "services/trade/forms/form.yaml").symlink_to(elsewhere)
+    assert [one.rule for one in check_forms(rooms.contracts)] == ["file-link"]
+
+
+def test_whatever_stands_in_a_form_is_judged_and_nothing_else_happens(rooms: Rooms) -> None:
+    """Every part of a form in turn is something else: a finding, never a crash."""
+    document, _ = read_document(rooms.root / BIRTH, rooms.root)
+    assert document is not None
+    accepted = []
+    for where in places_of(document.data):
+        for junk in (7, None, ["x"], {}, {"x": 1}):
+            _, found = judge(replace(document, data=put(document.data, where, junk)), rooms.contracts)
+            accepted += [] if found else [(where, junk)]
+    assert accepted == []
+
+
+def places_of(data: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the place of every part of a document, of lists the first item only."""
+    inner = data.items() if isinstance(data, dict) else enumerate(data[:1]) if isinstance(data, list) else ()
+    for name, value in inner:
+        yield (*at, name)
+        yield from places_of(value, (*at, name))
+
+
+def put(data: Any, where: tuple[Any, ...], junk: Any) -> Any:
+    """Copy a document with something else at one place."""
+    copied = copy.deepcopy(data)
+    holder = copied
+    for name in where[:-1]:
+        holder = holder[name]
+    holder[where[-1]] = junk
+    return copied
 
 
 def ask_for_the_mother(rooms: Rooms) -> None:
@@ -280,6 +320,7 @@ def test_a_record_that_is_no_dossier_is_counted_as_such() -> None:
     assert (told.dossiers, told.unreadable) == (0, 5)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(
