@@ -119,7 +119,7 @@ def _tell(written: list[str], unchanged: int, *, check: bool) -> None:
         typer.echo(f"{'would write' if check else 'wrote'} {Path(path).as_posix()}")
     if not written:
         typer.echo(
-            f"Nothing to do: {unchanged} contracts are frozen and every room's events.py is up to date."
+            f"Nothing to do: {unchanged} contracts are frozen; rooms' classes and pages are up to date."
         )
     elif check:
         typer.echo("Run `lienthong release` and commit what it writes.")

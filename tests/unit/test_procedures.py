@@ -1,14 +1,16 @@
 """A procedure is what the contracts say together: its facts in order, who reads them, what stands on what."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lienthong.contracts import Contracts, load_contracts
+from lienthong.contracts.release import release
 from lienthong.procedures import Procedure, derive
 from lienthong.procedures.page import PAGE, procedures_page
 from tests.unit.contract_city import City
-from tests.unit.contract_city.procedures import SPOILED_PROCEDURES, with_procedure
+from tests.unit.contract_city.procedures import REOPENED, SPOILED_PROCEDURES, with_procedure
 
 ROOT = Path(__file__).parents[2]
 SUBMITTED, REGISTERED = "onestop.dossier-submitted.v1", "justice.birth-registered.v1"
@@ -123,8 +125,6 @@ def test_a_city_without_procedures_has_no_page(tmp_path):
 
 
 def test_release_writes_the_page_where_there_are_documents_and_then_nothing_is_due(city):
-    from lienthong.contracts.release import release
-
     assert release(city.root).pages == ()
     (city.root / "docs").mkdir()
 
@@ -133,6 +133,19 @@ def test_release_writes_the_page_where_there_are_documents_and_then_nothing_is_d
     assert release(city.root).pages == (PAGE,)
     assert release(city.root, write=False).pages == ()
     assert "science" in (city.root / PAGE).read_text(encoding="utf-8")
+
+
+def test_the_class_of_a_fact_that_ends_a_step_carries_its_legal_term(city):
+    city.spoil(REOPENED, "label: Mở lại chợ", f"label: Mở lại {'chợ ' * 25}chợ")
+    release(city.root)
+    source = (city.root / "services/science/events.py").read_text(encoding="utf-8")
+    found: dict[str, Any] = {}
+    exec(compile(source, "events.py", "exec", dont_inherit=True), found)
+
+    steps = {name: fact.STEP for name, fact in found["READS"].items()}
+    assert steps.pop("trade.market-reopened.v1")[:2] == ("inspection", "reopening")
+    assert found["MarketReopened"].STEP.working_days == 3
+    assert set(steps.values()) == {None}
 
 
 def test_a_city_with_a_procedure_is_sound(city):
