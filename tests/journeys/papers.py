@@ -1,4 +1,4 @@
-"""What people bring: notices, dossiers and lists, as the departments' sources hand them in; no room is known."""
+"""What people bring: notices, dossiers and lists, as the sources of the departments hand them in."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count

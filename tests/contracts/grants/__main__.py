@@ -2,19 +2,21 @@
 
     python -m tests.contracts.grants DATA_FOLDER PREFIX < cases
 
-A case is a line of JSON: `{"case": …, "widened": [topic, group, field] or null, "without": … or null}`. For each a
-line comes out, `{"case": …, "lines": […]}`: what the city ended with.
+A case is a line of JSON: `{"name": …, "widened": [topic, group, field] or null, "without": … or null}`. For
+each a line comes out, `{"case": …, "breaks": …}`: the chapter that ends otherwise than under the contracts as
+they are, or null. The first line is `{"whole": {chapter: […]}}`: what the city ends with as it is.
 """
 
 import asyncio
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import asyncpg
@@ -25,9 +27,41 @@ from lienthong.contracts.frozen import newest, read_frozen
 from lienthong.database import open_pool, set_up_tables
 from lienthong.gate import Gate
 from tests.contracts.grants import journey
-from tests.contracts.grants.rooms import ROOT, Shared, names_of_rooms, open_rooms, reader_of_the_readme
-from tests.contracts.grants.rooms import widened, without
+from tests.contracts.grants.rooms import (
+    ROOT,
+    Room,
+    Shared,
+    names_of_rooms,
+    open_rooms,
+    reader_of_the_readme,
+    widened,
+    without,
+)
 from tests.contracts.grants.stage import open_stage
+
+Whole = Mapping[str, Sequence[str]]
+"""What each chapter ends with under the contracts as they are."""
+
+
+@dataclass
+class Case:
+    """A change of one grant, under a name; no change, to see how the city is."""
+
+    name: str
+    widened: Shared | None = None
+    without: Shared | None = None
+
+    @classmethod
+    def read(cls, line: bytes) -> "Case":
+        told = orjson.loads(line)
+        widened, without = (Shared(*told[key]) if told[key] else None for key in ("widened", "without"))
+        return cls(told["name"], widened, without)
+
+    @property
+    def department(self) -> str:
+        """The reader whose grant is changed."""
+        shared = self.without or self.widened
+        return shared.group.partition(".")[0] if shared else ""
 
 
 @dataclass
@@ -72,30 +106,63 @@ async def make_databases(data: Path, prefix: str, theatre: Theatre, *, again: bo
                 await set_up_tables(pool, room.tables)
 
 
-async def play(theatre: Theatre, contracts: Contracts) -> list[str]:
-    """Play the city under these contracts; gives what it ended with."""
+def prepare(data: Path, prefix: str, theatre: Theatre) -> bytes:
+    asyncio.run(make_databases(data, prefix, theatre, again=True))
+    return b""
+
+
+async def play(theatre: Theatre, contracts: Contracts, rooms: Mapping[str, Room], chapter: str) -> list[str]:
+    """Play a chapter under these contracts; gives what the city ended with."""
     began, said = datetime.now(UTC), io.StringIO()
-    rooms = open_rooms(contracts, theatre.versions, *names_of_rooms())
     reader = reader_of_the_readme(contracts, said)
     async with open_stage({**rooms, reader.name: reader}, theatre.gate, theatre.urls) as stage:
-        await journey.play(stage)
+        await journey.play(stage, chapter)
         stage.outcome.said = said.getvalue()
         return await stage.look(began)
 
 
-def play_case(theatre: Theatre, case: Mapping[str, Any]) -> list[str]:
-    contracts = theatre.contracts
-    if case["widened"]:
-        contracts = widened(contracts, Shared(*case["widened"]))
-    if case["without"]:
-        contracts = without(contracts, Shared(*case["without"]))
+def play_whole(theatre: Theatre) -> bytes:
+    """Play every chapter under the contracts as they are."""
+    rooms = open_rooms(theatre.contracts, theatre.versions, *names_of_rooms())
+    return orjson.dumps(
+        {
+            chapter: asyncio.run(play(theatre, theatre.contracts, rooms, chapter))
+            for chapter in journey.CHAPTERS
+        }
+    )
+
+
+def play_case(theatre: Theatre, case: Case, others: Mapping[str, Room], whole: Whole) -> bytes:
+    """Change one grant, open the room that reads under it, and play until something ends otherwise."""
+    contracts, changed = theatre.contracts, case.widened or case.without
+    if case.widened:
+        contracts = widened(contracts, case.widened)
+    if case.without:
+        contracts = without(contracts, case.without)
     try:
-        return asyncio.run(play(theatre, contracts))
+        concerned = open_rooms(contracts, theatre.versions, *(set(names_of_rooms()) - set(others)))
     except (ImportError, AttributeError) as error:
-        return [f"a room cannot be put together: {error}"]
+        return orjson.dumps(f"the room cannot be opened: {type(error).__name__}")
+    for chapter, lines in whole.items():
+        if changed and not any(line.startswith(f"published {changed.topic}:") for line in lines):
+            continue
+        if asyncio.run(play(theatre, contracts, {**others, **concerned}, chapter)) != lines:
+            return orjson.dumps(chapter)
+    return b"null"
 
 
-def in_a_child(act) -> bytes:
+def play_cases(theatre: Theatre, cases: Sequence[Case], whole: Whole) -> bytes:
+    """Play cases that concern one department: the other rooms are opened once, for all of them."""
+    concerned = cases[0].department
+    others = open_rooms(theatre.contracts, theatre.versions, *(set(names_of_rooms()) - {concerned}))
+    for case in cases:
+        breaks = in_a_child(partial(play_case, theatre, case, others, whole))
+        sys.stdout.buffer.write(b'{"case":%s,"breaks":%s}\n' % (orjson.dumps(case.name), breaks))
+        sys.stdout.buffer.flush()
+    return b""
+
+
+def in_a_child(act: Callable[[], bytes]) -> bytes:
     """Do something in a forked process, which imports rooms that this one never sees; gives what it wrote."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
@@ -119,19 +186,15 @@ def in_a_child(act) -> bytes:
 
 
 def main(data: Path, prefix: str) -> None:
+    cases = sorted((Case.read(line) for line in sys.stdin.buffer), key=lambda case: case.department)
     theatre = open_theatre(data, prefix)
 
-    def prepare() -> bytes:
-        asyncio.run(make_databases(data, prefix, theatre, again=True))
-        return b""
-
-    in_a_child(prepare)
+    in_a_child(partial(prepare, data, prefix, theatre))
     try:
-        for line in sys.stdin.buffer:
-            case = orjson.loads(line)
-            lines = in_a_child(lambda case=case: orjson.dumps(play_case(theatre, case)))
-            sys.stdout.buffer.write(b'{"case":%s,"lines":%s}\n' % (orjson.dumps(case["case"]), lines))
-            sys.stdout.buffer.flush()
+        played = in_a_child(partial(play_whole, theatre))
+        sys.stdout.buffer.write(b'{"whole":%s}\n' % played)
+        for _, concerned in groupby(cases, key=lambda case: case.department):
+            in_a_child(partial(play_cases, theatre, list(concerned), orjson.loads(played)))
     finally:
         asyncio.run(make_databases(data, prefix, theatre, again=False))
 

@@ -1,7 +1,10 @@
 """The city's procedures in one go, every turn of them: what a department uses of a grant shows in the end."""
 
 from datetime import date
+from itertools import count
 from typing import Any
+
+from pydantic import ValidationError
 
 from tests.contracts.grants.stage import Stage
 from tests.journeys import papers
@@ -17,6 +20,7 @@ FATHER = {
     "born_on": "1996-05-02",
     "ethnicity_code": "06",
 }
+DECEASED = {"personal_number": "099044000001", "unit_code": OTHER_WARD}
 FOREIGN = {
     "full_name": "Max Mustermann",
     "born_on": "1990-04-01",
@@ -31,16 +35,17 @@ class Townspeople:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.codes: list[str] = []
+        self.numbers = count(1)
 
     def number(self) -> str:
-        return f"{HOSPITAL}-2025-{next(papers.NUMBERS):06d}"
+        return f"{HOSPITAL}-2025-{next(self.numbers):06d}"
 
     async def notify(self, number: str, **changed: Any) -> None:
         record = papers.birth(number) | {"born_at": BORN_AT, "notified_at": NOTIFIED_AT} | changed
         await self.stage.hand_in("health", "birth", record)
 
     async def submit(self, number: str, unit: str = WARD, **changed: Any) -> str:
-        code = f"H26.{unit}-251117-{next(papers.NUMBERS):04d}"
+        code = f"H26.{unit}-251117-{next(self.numbers):04d}"
         record = papers.birth_dossier(code, number) | {"submitted_at": SUBMITTED_AT} | changed
         await self.stage.hand_in("onestop", "dossier", record)
         self.codes.append(code)
@@ -53,14 +58,14 @@ class Townspeople:
         return number, await self.submit(number, **changed)
 
     async def declare_death(self, **deceased: Any) -> str:
-        notice = f"{HOSPITAL}-2025-T{next(papers.NUMBERS):05d}"
+        notice = f"{HOSPITAL}-2025-T{next(self.numbers):05d}"
         record = papers.death(notice) | {"died_at": "2025-11-18T03:20:00+07:00"}
         record |= {
             "notified_at": "2025-11-18T07:00:00+07:00",
-            "deceased": record["deceased"] | {"unit_code": OTHER_WARD} | deceased,
+            "deceased": record["deceased"] | DECEASED | deceased,
         }
         await self.stage.hand_in("health", "death", record)
-        code = f"H26.{WARD}-251118-{next(papers.NUMBERS):04d}"
+        code = f"H26.{WARD}-251118-{next(self.numbers):04d}"
         dossier = papers.death_dossier(code, notice) | {"submitted_at": "2025-11-18T09:30:00+07:00"}
         await self.stage.hand_in("onestop", "death-dossier", dossier)
         self.codes.append(code)
@@ -71,15 +76,11 @@ class Townspeople:
         await self.stage.hand_in("health", "birth-annulment", annulled)
 
 
-async def play(stage: Stage) -> None:
-    """Play everything, and ask for every dossier in the end."""
+async def play(stage: Stage, chapter: str) -> None:
+    """Play one chapter in a city that has just opened, and ask for every dossier in the end."""
     people = Townspeople(stage)
     await _open_the_city(stage)
-    await _births(people)
-    await _two_agencies_merge(stage)
-    await _amendments(people)
-    await _deaths(people)
-    await _trade(stage)
+    await CHAPTERS[chapter](people)
     await _ask(stage, people.codes)
 
 
@@ -91,7 +92,7 @@ async def _open_the_city(stage: Stage) -> None:
         divided = (("00013", "Phường Quán Thánh", True), ("00019", "Phường Ngọc Hà", True))
         await stage.hand_in("science", "unit", _unit(code, name, former, *divided))
     for department in ("justice", "police", "insurance"):
-        await stage.hand_in("science", "agency", _agency(f"H26.{department}", department))
+        await stage.hand_in("science", "agency", _agency(department))
     for code, name, former in (
         (HOSPITAL, "Bệnh viện Mẫu", "Phường Trúc Bạch"),
         (STATION, "Trạm y tế phường Cống Vị", "Phường Cống Vị"),
@@ -119,7 +120,7 @@ async def _births(people: Townspeople) -> None:
     # A dossier before its notice, for the registration alone, at the other counter.
     number = people.number()
     await people.submit(number, OTHER_WARD, procedures=["birth-registration"])
-    await people.notify(number, sex="male", facility_code=STATION)
+    await people.notify(number, sex="male")
     await people.submit(people.number())  # its notice never comes
     # Two wards, one child; and a dossier that comes back and is submitted again.
     number, _ = await people.declare()
@@ -136,14 +137,23 @@ async def _births(people: Townspeople) -> None:
             await people.notify(number)
             # Another dossier's father is not this child's.
             await people.submit(number, **{**foreign, "foreign_parent": FOREIGN | {"full_name": "Erika"}})
-    # A unit ends between notice and dossier.
-    await stage.hand_in("science", "unit", _unit(MERGED, "Phường Cũ Mẫu", ("00092", "Phường Rất Cũ", False)))
+
+
+async def _two_units_merge(people: Townspeople) -> None:
+    """A unit ends between notice and dossier."""
+    stage = people.stage
     number = people.number()
+    await stage.hand_in("science", "unit", _unit(MERGED, "Phường Cũ Mẫu", ("00092", "Phường Rất Cũ", False)))
     await people.notify(number, mother=papers.birth(number)["mother"] | {"unit_code": MERGED})
-    await stage.hand_in("science", "unit", _unit(MERGER, "Phường Mới Mẫu", (MERGED, "Phường Cũ Mẫu", False)))
-    await stage.hand_in("science", "unit-end", {"unit_code": MERGED, "ended_on": "2025-11-16"})
+    await _merge_a_unit(stage)
     await people.submit(number, MERGER)
     await people.submit(people.number(), MERGED)
+
+
+async def _merge_a_unit(stage: Stage) -> None:
+    await stage.hand_in("science", "unit", _unit(MERGED, "Phường Cũ Mẫu", ("00092", "Phường Rất Cũ", False)))
+    await stage.hand_in("science", "unit", _unit(MERGER, "Phường Mới Mẫu", (MERGED, "Phường Cũ Mẫu", False)))
+    await stage.hand_in("science", "unit-end", {"unit_code": MERGED, "ended_on": "2025-11-16"})
 
 
 async def _amendments(people: Townspeople) -> None:
@@ -185,7 +195,9 @@ async def _deaths(people: Townspeople) -> None:
     await stage.hand_in("justice", "annulment", {"number": notice})
 
 
-async def _trade(stage: Stage) -> None:
+async def _trade(people: Townspeople) -> None:
+    stage = people.stage
+    await _merge_a_unit(stage)
     licence = {
         "licence_number": "GP-2025-000001",
         "tax_code": "0101243150",
@@ -208,12 +220,14 @@ async def _trade(stage: Stage) -> None:
         await stage.hand_in("trade", "price", price | {"observed_at": f"2025-11-16T08:{minute}:00+07:00"})
 
 
-async def _two_agencies_merge(stage: Stage) -> None:
+async def _two_agencies_merge(people: Townspeople) -> None:
+    stage = people.stage
+    await people.submit(people.number())
+    joined = _agency("police") | {"agency_code": "H26.09", "name": "Cơ quan hợp nhất"}
+    await stage.hand_in("science", "agency", joined | {"effective_on": "2025-12-01"})
     ended = {"ended_on": "2025-12-01", "successor_code": "H26.09"}
     for department in ("insurance", "police"):
-        await stage.hand_in("science", "agency", _agency(f"H26.{department}", department) | ended)
-    joined = _agency("H26.09", "police") | {"name": "Cơ quan hợp nhất", "effective_on": "2025-12-01"}
-    await stage.hand_in("science", "agency", joined)
+        await stage.hand_in("science", "agency", _agency(department) | ended)
 
 
 async def _ask(stage: Stage, codes: list[str]) -> None:
@@ -221,7 +235,10 @@ async def _ask(stage: Stage, codes: list[str]) -> None:
 
     for code in codes:
         for day in (date(2025, 11, 28), ASKED_ON):
-            told = await answers.answer(stage.databases["onestop"], code, day)
+            try:
+                told = await answers.answer(stage.databases["onestop"], code, day)
+            except (AttributeError, ValidationError) as error:
+                told = [f"nothing: {type(error).__name__}"]
             stage.outcome.answers[f"{code} on {day}"] = told
 
 
@@ -233,9 +250,17 @@ def _unit(code: str, name: str, *former: tuple[str, str, bool]) -> dict[str, Any
     return written
 
 
-def _agency(code: str, department: str) -> dict[str, Any]:
-    numbered = {"justice": "01", "police": "02", "insurance": "03"}
-    if code != "H26.09":
-        code = f"H26.{numbered[department]}"
-    agency = {"agency_code": code, "name": f"Cơ quan {department}", "department": department}
+def _agency(department: str) -> dict[str, Any]:
+    number = {"justice": 1, "police": 2, "insurance": 3}[department]
+    agency = {"agency_code": f"H26.0{number}", "name": f"Cơ quan {department}", "department": department}
     return agency | {"effective_on": "2008-08-01"}
+
+
+CHAPTERS = {
+    "two agencies merge": _two_agencies_merge,
+    "trade": _trade,
+    "two units merge": _two_units_merge,
+    "deaths": _deaths,
+    "amendments": _amendments,
+    "births": _births,
+}

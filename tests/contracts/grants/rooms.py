@@ -1,4 +1,4 @@
-"""The rooms as they would be under other grants: their typed classes are made anew before they are imported."""
+"""The rooms as they would be under other grants: their classes are made anew before they are imported."""
 
 import importlib
 import io
@@ -102,4 +102,3 @@ def reader_of_the_readme(contracts: Contracts, said: io.StringIO) -> Room:
 def names_of_rooms() -> list[str]:
     """Name the departments that have a room."""
     return sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
-

@@ -1,16 +1,15 @@
 """A stage for all rooms: real databases, the real gate, and events carried by hand in the place of Kafka."""
 
 import contextlib
-import io
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
-import asyncpg
 import orjson
 
 from lienthong import NotYet
@@ -31,6 +30,8 @@ WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
 GROUP BY table_name ORDER BY table_name
 """
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)")
+
+_EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass
@@ -55,12 +56,15 @@ class Outcome:
             *(f"said {line}" for line in self.said.splitlines()),
         ]
         until = datetime.now(UTC) + timedelta(seconds=1)
-        return [_INSTANT.sub(lambda found: _now(found[0], began, until), line) for line in told]
+        return [
+            _INSTANT.sub(lambda found: _now(found[0], began, until), _EVENT_ID.sub("id", line))
+            for line in told
+        ]
 
 
 def _now(text: str, began: datetime, until: datetime) -> str:
     """Write the present as "now"; other instants as they are."""
-    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    instant = datetime.fromisoformat(text)
     return "now" if began - timedelta(seconds=1) <= instant <= until else instant.astimezone(UTC).isoformat()
 
 
@@ -84,10 +88,11 @@ class Stage:
         self._gate = gate
         self._waiting: deque[Delivery] = deque()
         self._parked: list[Delivery] = []
+        self._spoke: set[str] = set()
         for room in rooms.values():
             numbers = count(1)
             room.department.random = lambda size, numbers=numbers: next(numbers).to_bytes(16, "big")[-size:]
-            room.department.open(gate, lambda: None, None)
+            room.department.open(gate, partial(self._spoke.add, room.name), None)
 
     async def hand_in(self, department: str, kind: str, record: Mapping[str, Any]) -> None:
         """Hand a raw record in, and carry everything that comes of it to its end."""
@@ -118,8 +123,10 @@ class Stage:
     async def _collect(self) -> bool:
         """Take what the departments have published since, and line it up for whoever reads it."""
         found = False
-        for name, db in self.databases.items():
-            rows = [] if self.rooms[name].tables == "" else await db.fetch(_TAKE)
+        spoke = sorted(self._spoke)
+        self._spoke.clear()
+        for name in spoke:
+            rows = await self.databases[name].fetch(_TAKE)
             for row in sorted(rows, key=lambda row: row["seq"]):
                 found = True
                 topic, event = row["aggregatetype"], _event(row)
@@ -182,20 +189,18 @@ def _event(row: Any) -> RawEvent:
 
 
 @contextlib.asynccontextmanager
-async def open_stage(
-    rooms: Mapping[str, Room], gate: Gate, urls: Mapping[str, str]
-) -> AsyncIterator[Stage]:
+async def open_stage(rooms: Mapping[str, Room], gate: Gate, urls: Mapping[str, str]) -> AsyncIterator[Stage]:
     """Give every room a transaction that is undone."""
     async with contextlib.AsyncExitStack() as stack:
         databases = {}
-        for name in rooms:
+        for name in sorted(rooms):
             pool = await stack.enter_async_context(await open_pool(urls[name], 1, "grants"))
             databases[name] = db = await stack.enter_async_context(pool.acquire())
             undone = db.transaction()
             await undone.start()
             stack.push_async_callback(undone.rollback)
             await _restart_sequences(db)
-        yield Stage(rooms, gate, databases)
+        yield Stage({name: rooms[name] for name in sorted(rooms)}, gate, databases)
 
 
 async def _restart_sequences(db: Connection) -> None:
