@@ -1,6 +1,6 @@
 """Facts that leave the department: dossiers that counters accepted, how far they are, what citizens think."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -63,6 +63,7 @@ async def submit_dossier(record: dict[str, Any], db: Connection) -> None:
     `foreign_parent` with `child_nationality_code`, which are a fact of their own.
     """
     fact = dict(record)
+    await _hold_back_a_flood(db, fact)
     replaces = fact.pop("replaces", None)
     foreign: dict[str, Any] = {name: fact.pop(name) for name in FOREIGN if name in fact}
     submitted_at = _instant(fact.get("submitted_at"))
@@ -87,6 +88,7 @@ async def resubmit_dossier(record: dict[str, Any], db: Connection) -> None:
 async def submit_death_dossier(record: dict[str, Any], db: Connection) -> None:
     """Submit a death dossier as a counter entered it; `replaces` as for a birth."""
     fact = dict(record)
+    await _hold_back_a_flood(db, fact)
     replaces = fact.pop("replaces", None)
     submitted_at = _instant(fact.get("submitted_at"))
     await onestop.publish(db, fact, topic=DeathSubmitted.TOPIC, happened_at=submitted_at)
@@ -174,6 +176,16 @@ async def _tell(
     await onestop.publish(db, advanced, happened_at=at)
 
 
+async def _hold_back_a_flood(db: Connection, record: Mapping[str, Any]) -> None:
+    """Turn a flooding counter away before anything else is done for it: others wait behind it."""
+    unit_code, submitted_at = record.get("unit_code"), _instant(record.get("submitted_at"))
+    if not isinstance(unit_code, str) or submitted_at is None:
+        return  # the gate is about to refuse it
+    if await store.count_in_minute(db, unit_code, submitted_at) >= MOST_IN_A_MINUTE:
+        counter = f"the counter of unit {unit_code}" if unit_code.isdigit() else "one counter"
+        raise CounterFlooded(reason=f"{counter} submitted more than {MOST_IN_A_MINUTE} dossiers in a minute")
+
+
 async def _open(
     db: Connection,
     procedure: store.Procedure,
@@ -181,9 +193,6 @@ async def _open(
     notice_number: str,
     steps: Iterable[str],
 ) -> None:
-    if await store.count_in_minute(db, dossier.unit_code, dossier.submitted_at) >= MOST_IN_A_MINUTE:
-        counter = f"the counter of unit {dossier.unit_code}"
-        raise CounterFlooded(reason=f"{counter} submitted more than {MOST_IN_A_MINUTE} dossiers in a minute")
     due = {step: terms.due_on(dossier.submitted_at, terms.TERMS[step]) for step in steps}
     await store.open_dossier(
         db,
