@@ -19,7 +19,7 @@ def log_of(city: City, service: str) -> str:
 @pytest.mark.parametrize("victim", ["justice", "kafka-1", "postgres"])
 def test_a_kill_in_the_middle_of_the_demo_ends_in_a_balanced_ledger(victim: str, tmp_path: Path) -> None:
     """Promise: kill -9 of a service, of the broker or of the database loses nothing and doubles nothing."""
-    with played(tmp_path, "--once", "--size", "200", "--pace", "6") as city:
+    with played(tmp_path, "--once", "--dossiers", "300", "--pace", "6") as city:
         # Justice has begun to handle events: the middle of everybody's work.
         wait_for(lambda: '"partitions_assigned"' in log_of(city, "justice"), city)
         wait_for(lambda: "intake_taken" in log_of(city, "onestop"), city)
