@@ -42,7 +42,9 @@ async def problem_of(town: Town, department: str, raw: bytes) -> Any:
 def flooding(town: Town) -> Iterator[bytes]:
     """Write what a client sends that has lost its way: another dossier every few milliseconds."""
     dossier = birth_dossier(town.new_dossier(OTHER_WARD), town.new_number())
-    dossier["submitted_at"] = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    # A minute that no run before on the same bus has flooded.
+    ago = timedelta(hours=2, minutes=int(town._run[-2:]))
+    dossier["submitted_at"] = (datetime.now(UTC) - ago).isoformat()
     for number in range(FLOOD):
         code = f"H26.{OTHER_WARD}-{999_999 - int(town._run):06d}-{number:04d}"
         changed = {"dossier_code": code, "notification_id": f"{HOSPITAL}-1999-{number:06d}"}
