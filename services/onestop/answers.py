@@ -33,10 +33,15 @@ async def answer(db: Connection, dossier_code: str, today: date) -> list[str]:
 
 
 def name_on(agencies: list[Agency], department: str, day: date) -> str:
-    """Name a department as it was called on a day; by its name on the bus where the list does not know it."""
+    """Name who did a department's work on a day, the agency it was merged into by then included.
+
+    Where the list does not know it, its name on the bus.
+    """
     for agency in agencies:
-        if agency.department == department and agency.effective_on <= day and _lasts(agency, day):
-            return agency.name
+        if agency.department == department and agency.effective_on <= day:
+            on_the_day = successor_on(agencies, agency.agency_code, day)
+            if on_the_day is not None:
+                return on_the_day.name
     return department
 
 
