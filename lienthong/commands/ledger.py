@@ -132,12 +132,14 @@ def _table(found: Ledger) -> Table:
     for heading in ("p50\nms", "p95\nms", "p99\nms"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     for account in found.topics.values():
-        figures = (account.committed, account.refused_events or "", "")
-        drawn.add_row(account.topic, *map(str, figures), *_milliseconds(account.latency))
+        refused = str(account.refused_events or "")
+        latency = _milliseconds(account.latency)
+        drawn.add_row(account.topic, str(account.committed), refused, "", *latency)
         for group, reader in account.readers.items():
-            effects = "" if reader.effects is None else reader.effects
-            figures = (reader.handled, reader.set_aside.total() or "", effects)
-            drawn.add_row(f"  → {group}", *map(str, figures), *_milliseconds(reader.latency))
+            aside = str(reader.set_aside.total() or "")
+            effects = "" if reader.effects is None else str(reader.effects)
+            latency = _milliseconds(reader.latency)
+            drawn.add_row(f"  → {group}", str(reader.handled), aside, effects, *latency)
     return drawn
 
 

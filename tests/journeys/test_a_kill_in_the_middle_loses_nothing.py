@@ -44,7 +44,7 @@ def kill(city: City, victim: str) -> None:
     wait_for(lambda: city.pids().get(victim) not in {None, before}, city, within=60)
 
 
-def test_a_kill_of_everything_in_turn_ends_in_a_balanced_ledger(tmp_path: Path) -> None:
+def test_a_kill_in_the_middle_of_the_demo_ends_in_a_balanced_ledger(tmp_path: Path) -> None:
     """Promise: kill -9 of each service, of the broker and of the database loses nothing, doubles nothing."""
     done: dict[str, int] = {}
     with played(tmp_path, "--once", "--size", "250", "--pace", "30") as city:
