@@ -120,14 +120,14 @@ def draw(found: Ledger) -> Group:
 def _table(found: Ledger) -> Table:
     """Draw a line for each topic and each of its readers, within eighty columns."""
     drawn = Table(
-        title="Sổ cân đối · ledger (ms: from the fact to its topic, to its effect)",
+        title="Sổ cân đối · ledger: facts committed → handled; ms from the fact to its topic → effect",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
     drawn.add_column("chủ đề → nơi đọc\ntopic → reader", no_wrap=True)
-    for heading in ("vào|xử lý\nin|done", "chối|riêng\naside", "kết quả\neffects"):
+    for heading in ("số\nfacts", "riêng\naside", "kết quả\neffects"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     for heading in ("p50\nms", "p95\nms", "p99\nms"):
         drawn.add_column(heading, justify="right", no_wrap=True)

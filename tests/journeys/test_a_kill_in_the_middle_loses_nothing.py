@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from lienthong.errors import BusNotUsable
 from lienthong.settings import embedded_environment
 from tests.journeys.conftest import City, played, wait_for
 
@@ -31,8 +32,8 @@ async def fetch_work(city: City, department: str) -> int:
 def work(city: City, department: str) -> int:
     try:
         return asyncio.run(fetch_work(city, department))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError):
-        return 0  # its tables, or the database, are not there yet
+    except (BusNotUsable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        return 0  # bus, database or tables are not there, or not yet
 
 
 def kill(city: City, victim: str) -> None:
@@ -47,7 +48,7 @@ def kill(city: City, victim: str) -> None:
 def test_a_kill_in_the_middle_of_the_demo_ends_in_a_balanced_ledger(tmp_path: Path) -> None:
     """Promise: kill -9 of each service, of the broker and of the database loses nothing, doubles nothing."""
     done: dict[str, int] = {}
-    with played(tmp_path, "--once", "--size", "250", "--pace", "30") as city:
+    with played(tmp_path, "--once", "--size", "250", "--pace", "25") as city:
         for service in SERVICES:
             # Of its own input and of what others say, something is done already, and more is to come.
             done[service] = wait_for(lambda service=service: work(city, service), city)
