@@ -13,6 +13,20 @@ from lienthong.embedded.bus import Bus
 from tests.broker.scratch import City, write_city
 
 PAIRS = 26
+SLOWEST_FIRST = ("journeys", "broker", "contracts", "unit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share tests out among processes by file; whoever looks at the one played city stays together."""
+    items.sort(
+        key=lambda item: (
+            SLOWEST_FIRST.index(item.path.parent.name) if item.path.parent.name in SLOWEST_FIRST else 0
+        )
+    )
+    for item in items:
+        played = "city" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("city" if played else item.path.name))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -22,17 +22,27 @@ from lienthong.demo.play import Play, Story
 from lienthong.ledger import Ledger
 from lienthong.settings import find_data, find_root
 
+BIRTHS: Final = 10 / 15
+"""The share of births among dossiers; deaths and licences are in proportion (docs/decisions/0022)."""
+DOSSIERS_A_SECOND: Final = 40
+
 
 def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 
 def demo(
-    size: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Births; the other input is in proportion.")
-    ] = 1_000,
+    dossiers: Annotated[
+        int,
+        typer.Option(min=1, max=1_000_000, help="How many: of 15, 10 of births, 2 of deaths, 3 of licences."),
+    ] = 1_500,
     seed: Annotated[int, typer.Option(help="Where all chance comes from: same seed, same city.")] = 63,
-    pace: Annotated[float, typer.Option(min=0, help="Seconds over which the input comes in.")] = 12.0,
+    pace: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Seconds over which the input comes in; else 12, or one for each 40 dossiers."
+        ),
+    ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="End when all is accounted for; do not stay up.")
     ] = False,
@@ -48,13 +58,15 @@ def demo(
 
     Exit status 0 when every fact is accounted for, 1 when one is not.
 
-    Example: lienthong demo --once --report demo.json
+    Example: lienthong demo --once --dossiers 66000 --report three-weeks.json
     """
     if report is not None and not report.absolute().parent.is_dir():
         raise typer.BadParameter(
             f"there is no folder {report.parent} to write the account to", param_hint="--report"
         )
-    play = Play(find_root(), find_data(data), Scale(seed=seed, size=size), pace_seconds=pace)
+    seconds = max(12.0, dossiers / DOSSIERS_A_SECOND) if pace is None else pace
+    scale = Scale(seed=seed, size=round(dossiers * BIRTHS), seconds=seconds)
+    play = Play(find_root(), find_data(data), scale)
     screen = Screen()
     balanced = asyncio.run(_play(play, screen, once=once, report=report, as_json=as_json))
     raise typer.Exit(0 if balanced else 1)

@@ -18,6 +18,8 @@ class Scale:
 
     seed: int = 63
     size: int = 1_000
+    seconds: float = 12.0
+    """Over how long the input comes in: streams at a rate are as long."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     """No synthetic fact is later than this."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import sys
@@ -24,7 +25,7 @@ from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import Contracts, load_contracts
 from lienthong.database import GONE, Connection
 from lienthong.demo import Scale, witness
-from lienthong.demo.rooms import Rooms, draw_input, find_rooms, interleaved
+from lienthong.demo.rooms import TURNS, Rooms, draw_input, find_rooms, in_turns
 from lienthong.embedded import folder
 from lienthong.embedded.bus import Bus
 from lienthong.embedded.jars import Progress
@@ -37,7 +38,8 @@ from lienthong.settings import load_bus
 MARK: Final = "demo"
 """A file of this name says that a data folder holds a demo's data and nothing else."""
 
-TURNS: Final = 50
+LOOK_SECONDS, LOOKS_LEAVE = (0.5, 10.0), 20
+"""Between two looks, at least and at most; looking takes one part in so many of the time."""
 STALL_SECONDS: Final = 60.0
 """Nothing moves for so long: the account is drawn up as it stands."""
 
@@ -56,7 +58,7 @@ class Story:
     settled_seconds: float | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     peak_mb: dict[str, float] = field(default_factory=dict)
-    """Greatest resident memory seen of each process, megabytes; of PostgreSQL, its first process only."""
+    """Greatest resident memory seen of each process, megabytes; of PostgreSQL with its sessions."""
     refused: dict[str, int] = field(default_factory=dict)
     """Refused facts by the topic they were meant for."""
 
@@ -93,13 +95,12 @@ def take_folder(data: Path) -> None:
 class Play:
     """One demo."""
 
-    def __init__(self, root: Path, data: Path, scale: Scale, *, pace_seconds: float) -> None:
+    def __init__(self, root: Path, data: Path, scale: Scale) -> None:
         self.root = root
         self.data = data
         self.scale = scale
         self.story = Story()
         self.contracts: Contracts = load_contracts(root)
-        self._pace = pace_seconds
         self._witnessed: set[str] = set()
         self._databases: dict[tuple[str, str], Connection] = {}
 
@@ -135,14 +136,14 @@ class Play:
         for room in find_rooms(self.root):
             await self._hand_in(room.name, [])  # the witness is there before the first fact of anybody
         began = time.monotonic()
-        for number, turn in enumerate(interleaved(self._input, TURNS), 1):
-            for name, records in turn.items():
+        for number, turn in enumerate(in_turns(self._input), 1):
+            for name, records in turn:
                 if records:
                     await self._hand_in(name, records)
                 counts = self.story.fed.setdefault(name, {})
                 for kind, _ in records:
                     counts[kind] = counts.get(kind, 0) + 1
-            await asyncio.sleep(max(0.0, began + self._pace * number / TURNS - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + self.scale.seconds * number / TURNS - time.monotonic()))
 
     async def _hand_in(self, name: str, records: list[tuple[str, bytes]]) -> None:
         """Put raw records into a department's intake, whenever its service has made the table."""
@@ -166,6 +167,7 @@ class Play:
         listening = asyncio.create_task(self._hear_refusals())
         try:
             while True:
+                began = time.monotonic()
                 try:
                     state = await self._look()
                 except AWAY:
@@ -181,7 +183,8 @@ class Play:
                     return
                 if time.monotonic() - moved > STALL_SECONDS:
                     return
-                await asyncio.sleep(0.5)
+                least, most = LOOK_SECONDS
+                await asyncio.sleep(min(max(least, LOOKS_LEAVE * (time.monotonic() - began)), most))
         finally:
             fed.cancel()
             listening.cancel()
@@ -202,10 +205,13 @@ class Play:
 
     def _weigh(self) -> None:
         """Note the memory of every process, where it is more than before."""
-        for name, pid in {**self._bus.children, **self._rooms.pids}.items():
+        for name, pid in {**self._bus.children, **self._rooms.pids, "demo": os.getpid()}.items():
             with contextlib.suppress(psutil.NoSuchProcess):
-                now = round(psutil.Process(pid).memory_info().rss / 1e6, 1)
-                self.story.peak_mb[name] = max(now, self.story.peak_mb.get(name, 0.0))
+                process = psutil.Process(pid)
+                used = process.memory_info().rss
+                if name == "postgres":
+                    used += sum(_own_memory(session) for session in process.children())
+                self.story.peak_mb[name] = max(round(used / 1e6, 1), self.story.peak_mb.get(name, 0.0))
 
     def disk_mb(self) -> float:
         """Measure what the whole city takes on the disk, megabytes."""
@@ -284,6 +290,15 @@ class Play:
                 timeout=5,
             )
         return db
+
+
+def _own_memory(process: psutil.Process) -> int:
+    """Tell what a process holds for itself alone, bytes; 0 where it has ended."""
+    try:
+        memory = process.memory_info()
+    except psutil.NoSuchProcess:
+        return 0
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -16,6 +16,12 @@ from lienthong.demo import Papers, Scale
 from lienthong.embedded.ports import HOST
 from lienthong.embedded.supervisor import Child, Supervisor
 from lienthong.settings import PREFIX
+
+WEEKS: Final = 3
+_MONDAY, _OTHER_DAY = (0.5, 0.2, 0.2, 0.1), (0.35, 0.25, 0.25, 0.15)
+WEEK: Final = ((1 / 3, _MONDAY), *((1 / 6, _OTHER_DAY),) * 4)
+"""Shares of a week's input by day, and of a day's by quarter: an assumption, see docs/decisions/0022."""
+TURNS: Final = WEEKS * sum(len(quarters) for _, quarters in WEEK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,25 @@ def find_rooms(root: Path) -> list[Room]:
     return [Room(app.parent.name, app.parent) for app in sorted((root / "services").glob("*/app.py"))]
 
 
-def draw_input(rooms: list[Room], scale: Scale) -> dict[str, list[tuple[str, bytes]]]:
-    """Draw each room's raw records, (kind, bytes), those that hand out papers before those that take them."""
+When = Literal["first", "busily", "steadily", "last"]
+"""When a kind of record comes in: before all else, as counters are busy, at an even rate, after all else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What comes in at one department: raw records, (kind, bytes), in order."""
+
+    room: str
+    when: When
+    records: list[tuple[str, bytes]]
+
+
+def draw_input(rooms: list[Room], scale: Scale) -> list[Stream]:
+    """Draw each room's raw records, those of rooms that hand out papers before those that take them.
+
+    A room's `demo.py` has `feed`, the papers that it `GIVES` and `NEEDS`, and may say in `COMES` when a kind
+    of record comes in.
+    """
     modules: dict[str, Any] = {}
     for room in rooms:
         if (room.folder / "demo.py").exists():
@@ -40,7 +63,14 @@ def draw_input(rooms: list[Room], scale: Scale) -> dict[str, list[tuple[str, byt
     givers = {paper: name for name, module in modules.items() for paper in module.GIVES}
     order = TopologicalSorter({name: {givers[paper] for paper in m.NEEDS} for name, m in modules.items()})
     papers: Papers = {}
-    return {name: list(modules[name].feed(scale, papers)) for name in order.static_order()}
+    streams = []
+    for name in order.static_order():
+        comes: Mapping[str, When] = getattr(modules[name], "COMES", {})
+        drawn: dict[When, list[tuple[str, bytes]]] = {}
+        for kind, raw in modules[name].feed(scale, papers):
+            drawn.setdefault(comes.get(kind, "busily"), []).append((kind, raw))
+        streams += [Stream(name, when, records) for when, records in drawn.items()]
+    return streams
 
 
 def in_mixed_order(records: list[tuple[str, bytes]], dice: Random) -> list[tuple[str, bytes]]:
@@ -51,15 +81,26 @@ def in_mixed_order(records: list[tuple[str, bytes]], dice: Random) -> list[tuple
     return [(kind, next(waiting[kind])) for kind in kinds]
 
 
-def interleaved(
-    records: Mapping[str, list[tuple[str, bytes]]], turns: int
-) -> Iterator[dict[str, list[tuple[str, bytes]]]]:
-    """Cut every room's input into so many turns, so that all of them come in side by side."""
-    for turn in range(turns):
-        yield {
-            name: kept[len(kept) * turn // turns : len(kept) * (turn + 1) // turns]
-            for name, kept in records.items()
+def in_turns(streams: Sequence[Stream]) -> Iterator[list[tuple[str, list[tuple[str, bytes]]]]]:
+    """Cut every stream into turns of equal time, so that all of them come in side by side: (room, records).
+
+    The turns are the quarters of the working days of three weeks, with a peak on Monday morning.
+    """
+    weights = [day * quarter / WEEKS for _ in range(WEEKS) for day, quarters in WEEK for quarter in quarters]
+    come = 0.0
+    for turn, weight in enumerate(weights):
+        shares: dict[When, tuple[float, float]] = {
+            "first": (0.0, 1.0) if turn == 0 else (1.0, 1.0),
+            "busily": (come, come + weight),
+            "steadily": (turn / TURNS, (turn + 1) / TURNS),
+            "last": (0.0, 1.0) if turn == TURNS - 1 else (0.0, 0.0),
         }
+        come += weight
+        yield [(stream.room, _between(stream.records, *shares[stream.when])) for stream in streams]
+
+
+def _between(records: list[tuple[str, bytes]], begin: float, end: float) -> list[tuple[str, bytes]]:
+    return records[round(len(records) * begin) : round(len(records) * end)]
 
 
 class Rooms:

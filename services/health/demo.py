@@ -20,6 +20,7 @@ from services.health.events import Facility, Unit
 
 GIVES = ("birth-slip", "death-slip")
 NEEDS = ("unit-list",)
+COMES = {"facility": "first", "birth-annulment": "last"}
 
 DATA = Path(__file__).parent / "data" / "hanoi_health_facilities.csv"
 BAD_SHARE = 0.03

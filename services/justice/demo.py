@@ -8,6 +8,7 @@ from lienthong.demo.spoil import write
 
 GIVES = ()
 NEEDS = ("birth-slip", "death-slip")
+COMES = {"correction": "last", "annulment": "last"}
 
 CORRECTED, ANNULLED = 0.01, 0.002
 """Shares of births that are corrected, and of births and deaths that are annulled."""

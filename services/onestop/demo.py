@@ -15,6 +15,7 @@ from services.onestop import demo_deaths
 
 GIVES = ()
 NEEDS = ("birth-slip", "death-slip")
+COMES = {"resubmission": "last", "feedback": "last"}
 
 BAD_SHARE = 0.03
 RETURNED_SHARE = 0.01

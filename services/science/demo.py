@@ -11,6 +11,7 @@ from lienthong.demo import Papers, Scale
 
 GIVES = ("unit-list",)
 NEEDS = ()
+COMES = {"unit": "first", "agency": "first"}
 
 DATA = Path(__file__).parent / "data"
 SINCE = "2025-07-01"

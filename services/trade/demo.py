@@ -17,8 +17,11 @@ from services.trade.publishers import USUAL_VND
 GIVES = ()
 NEEDS = ("unit-list",)
 
+COMES = {"price": "steadily", "licence-end": "last"}
 LICENCES, ENDS, PRICES = 0.3, 0.05, 20
-"""How many come for each birth. About 1 in 20 of the city's price sheets is played."""
+"""How many come for each birth."""
+PRICES_A_SECOND, PRICES_AT_ONCE = 200, 20_000
+"""Prices come at a rate, but not fewer than make a stream where there are births enough."""
 BAD_SHARE, BAD_PRICES = 0.03, 0.02
 MARKETS = 60
 NAME = ("business_name",)
@@ -99,7 +102,8 @@ def _prices(scale: Scale, units: list[dict[str, Any]]) -> Iterator[bytes]:
     now = scale.now.astimezone(HANOI).replace(microsecond=0)
     goods, kinds = list(USUAL_VND), cycle(WRONG_PRICES)
     markets = [f"{unit['unit_code']}-{dice.randint(1, 3):02d}" for unit in dice.sample(units, MARKETS)]
-    for number in range(1, scale.size * PRICES + 1):
+    most = max(PRICES_AT_ONCE, round(PRICES_A_SECOND * scale.seconds))
+    for number in range(1, min(scale.size * PRICES, most) + 1):
         good, market = dice.choice(goods), dice.choice(markets)
         observed_at = now - timedelta(seconds=dice.randint(0, 3 * 3600))
         price = {

@@ -41,7 +41,7 @@ def test_whatever_is_killed_or_frozen_the_ledger_balances(seed: int, tmp_path: P
     """Promise: no acknowledged fact is lost and none takes effect twice, whatever dies and whenever."""
     over = threading.Event()
     done: Counter[str] = Counter()
-    arguments = ["--once", "--size", "1500", "--pace", "60", "--seed", str(seed)]
+    arguments = ["--once", "--dossiers", "2250", "--pace", "60", "--seed", str(seed)]
     with played(tmp_path, *arguments) as city:
         wait_for(lambda: city.pids().keys() >= set(VICTIMS), city)
         nemesis = threading.Thread(

@@ -98,7 +98,7 @@ def played(folder: Path, *arguments: str) -> Iterator[City]:
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """A small city that has been played to its account and is still up."""
-    with played(tmp_path_factory.mktemp("city"), "--size", "300", "--pace", "4") as city:
+    with played(tmp_path_factory.mktemp("city"), "--dossiers", "450", "--pace", "4") as city:
         wait_for(city.report.exists, city)
         yield city
 

@@ -48,7 +48,7 @@ def kill(city: City, victim: str) -> None:
 def test_a_kill_in_the_middle_of_the_demo_ends_in_a_balanced_ledger(tmp_path: Path) -> None:
     """Promise: kill -9 of each service, of the broker and of the database loses nothing, doubles nothing."""
     done: dict[str, int] = {}
-    with played(tmp_path, "--once", "--size", "250", "--pace", "25") as city:
+    with played(tmp_path, "--once", "--dossiers", "300", "--pace", "25") as city:
         for service in SERVICES:
             # Of its own input and of what others say, something is done already, and more is to come.
             done[service] = wait_for(lambda service=service: work(city, service), city)

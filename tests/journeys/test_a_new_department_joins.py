@@ -110,7 +110,7 @@ def test_two_scratch_departments_speak_to_each_other_in_the_repositorys_city(tmp
     where = ["--data", str(tmp_path / "data"), "--report", str(report)]
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [*command, "demo", "--once", "--size", "20", "--pace", "1", *where],
+            [*command, "demo", "--once", "--dossiers", "30", "--pace", "1", *where],
             cwd=root,
             env=environment,
             stdout=file,

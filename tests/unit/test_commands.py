@@ -115,7 +115,7 @@ def test_every_option_says_what_it_is_for(words):
         ("env",),
         ("env", "health", "--format", "yaml"),
         ("release", "--no-such-option"),
-        ("demo", "--size", "0"),
+        ("demo", "--dossiers", "0"),
         ("status", "surplus"),
     ],
     ids=" ".join,

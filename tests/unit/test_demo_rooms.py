@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lienthong.demo import Scale
-from lienthong.demo.rooms import Room, draw_input, find_rooms, interleaved
+from lienthong.demo.rooms import TURNS, Room, Stream, draw_input, find_rooms, in_turns
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -57,15 +57,27 @@ def test_a_room_is_a_folder_with_an_application(rooms):
 
 def test_papers_are_handed_out_before_they_are_handed_in(rooms):
     slip, card = {"from": "gamma", "seed": 7}, {"from": "beta", "seed": 7}
-    assert draw_input(rooms, Scale(seed=7, size=1)) == {
-        "gamma": [("gamma", b"[]")],
-        "beta": [("beta", repr([slip]).encode())],
-        "alpha": [("alpha", repr([slip, card]).encode())],
-    }
+    assert draw_input(rooms, Scale(seed=7, size=1)) == [
+        Stream("gamma", "busily", [("gamma", b"[]")]),
+        Stream("beta", "busily", [("beta", repr([slip]).encode())]),
+        Stream("alpha", "busily", [("alpha", repr([slip, card]).encode())]),
+    ]
+
+
+def test_a_room_says_when_a_kind_comes_in(rooms):
+    folder = rooms[2].folder
+    (folder / "demo.py").write_text(
+        "GIVES = NEEDS = ()\nCOMES = {'list': 'first'}\n"
+        "def feed(scale, papers):\n    yield 'form', b'1'\n    yield 'list', b'2'\n    yield 'form', b'3'\n"
+    )
+    assert draw_input([Room("gamma", folder)], Scale()) == [
+        Stream("gamma", "busily", [("form", b"1"), ("form", b"3")]),
+        Stream("gamma", "first", [("list", b"2")]),
+    ]
 
 
 def test_a_room_without_a_feed_hands_nothing_in(rooms):
-    assert "silent" not in draw_input(rooms, Scale())
+    assert "silent" not in {stream.room for stream in draw_input(rooms, Scale())}
 
 
 def test_rooms_that_wait_for_each_others_papers_are_found_out(rooms):
@@ -83,20 +95,39 @@ def test_the_citys_own_rooms_are_found():
 records = st.lists(st.tuples(st.sampled_from("ab"), st.binary(max_size=3)), max_size=40)
 
 
-@given(st.dictionaries(st.sampled_from(["health", "justice", "onestop"]), records), st.integers(1, 60))
-def test_every_record_comes_in_once_and_in_order(drawn, turns):
-    dealt = list(interleaved(drawn, turns))
-    assert len(dealt) == turns
-    assert {name: [r for turn in dealt for r in turn[name]] for name in drawn} == drawn
+STREAMS = st.lists(
+    st.builds(
+        Stream,
+        st.sampled_from(["health", "justice", "onestop"]),
+        st.sampled_from(["first", "busily", "steadily", "last"]),
+        records,
+    ),
+    max_size=5,
+)
 
 
-@given(st.dictionaries(st.sampled_from(["health", "justice", "onestop"]), records), st.integers(1, 60))
-def test_every_room_is_equally_far_at_every_turn(drawn, turns):
-    come = dict.fromkeys(drawn, 0)
-    for number, turn in enumerate(interleaved(drawn, turns), 1):
-        for name, some in turn.items():
-            come[name] += len(some)
-            assert abs(come[name] - len(drawn[name]) * number / turns) < 1
+@given(STREAMS)
+def test_every_record_comes_in_once_and_in_order(streams):
+    turns = list(in_turns(streams))
+    assert len(turns) == TURNS
+    for place, stream in enumerate(streams):
+        assert [record for turn in turns for record in turn[place][1]] == stream.records
+        assert {turn[place][0] for turn in turns} == {stream.room}
+
+
+def test_what_all_else_stands_on_comes_first_and_what_speaks_of_all_else_last():
+    drawn = [("form", b"%d" % number) for number in range(600)]
+    first, last, even, busy = (
+        [len(turn[place][1]) for turn in in_turns([Stream("x", when, drawn) for when in WHENS])]
+        for place, _ in enumerate(WHENS)
+    )
+    assert first[0] == last[-1] == 600
+    assert set(even) == {10}
+    assert max(busy) == busy[0] == busy[20], "Monday mornings"
+    assert max(busy) > 2 * 10
+
+
+WHENS = ("first", "last", "steadily", "busily")
 
 
 def test_the_same_seed_draws_the_same_and_each_room_has_its_own_dice():
