@@ -20,8 +20,11 @@ from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
 from lienthong.turn import Reading, Turn
 
-COMMIT_SECONDS: Final = 0.2
+COMMIT_SECONDS: Final = 0.5
 """Offsets are committed at most so often; what is handled in between is known to the inbox."""
+
+GATHER_MOST_SECONDS: Final = 0.05
+"""Longest rest between two turns that were not full."""
 
 SILENT_SECONDS: Final = 60.0
 """A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
@@ -122,6 +125,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000), max_records=self._settings.batch_records
             )
             async with self._at_work:
+                began = clock()
                 if batches:
                     heard = clock()
                 for partition, records in batches.items():
@@ -132,6 +136,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 if clock() - committed >= COMMIT_SECONDS:
                     committed = clock()
                     await self._commit(consumer, self._lanes)
+            if 0 < sum(map(len, batches.values())) < self._settings.batch_records:
+                # As long as the turn took: where many processes share a machine, each gathers more.
+                await asyncio.sleep(min(clock() - began, GATHER_MOST_SECONDS))
             if clock() - measured >= 1.0:
                 measured = clock()
                 lag = self._measure(consumer)

@@ -23,6 +23,10 @@ LONGEST_SECONDS: Final = 0.1
 _FETCH: Final = """
 SELECT id, raw FROM lienthong.intake WHERE kind = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
+# One round trip a record, where a transaction within the transaction would take two.
+_BEGIN: Final = "SAVEPOINT record"
+_KEEP: Final = "RELEASE SAVEPOINT record; SAVEPOINT record"
+_UNDO: Final = "ROLLBACK TO SAVEPOINT record"
 _SET_ASIDE: Final = """
 INSERT INTO lienthong.intake_problems (id, kind, raw, received_at, code, reason)
 SELECT i.id, i.kind, i.raw, i.received_at, p.code, p.reason
@@ -50,7 +54,7 @@ async def put(db: Connection, records: Iterable[tuple[str, bytes]]) -> None:
     )
 
 
-def after_quiet(kind: str, seconds: float = 10.0, most_seconds: float = 300.0) -> Ready:
+def after_quiet(kind: str, seconds: float = 5.0, most_seconds: float = 300.0) -> Ready:
     """Hold a kind back until the department has been quiet: what it speaks of may be on its way still.
 
     A correction handed in beside the fact that it corrects may overtake it. So it waits until none of its
@@ -127,6 +131,7 @@ class Intake:
         until = clock() + LONGEST_SECONDS
         taken: list[int] = []
         unsound: list[tuple[int, Unsound]] = []
+        await db.execute(_BEGIN)
         for row in rows:
             taken.append(row["id"])
             if (why := await self._attempt(db, row["raw"])) is not None:
@@ -145,13 +150,14 @@ class Intake:
         if not isinstance(record, dict):
             return Unsound("not-strict", "The record is not a JSON object.")
         try:
-            async with db.transaction():
-                await self._take(record, db)
-        except LienThongError as error:
-            return Unsound(error.code, str(error))
+            await self._take(record, db)
+            await db.execute(_KEEP)
         except Exception as error:
             if is_gone(error, db):
                 raise
+            await db.execute(_UNDO)
+            if isinstance(error, LienThongError):
+                return Unsound(error.code, str(error))
             told = describe(error)
             self._log.error("intake_failed", error=error)
             return Unsound(

@@ -71,6 +71,7 @@ class Relay:
             while True:
                 last = stopping.is_set()
                 self._nudged.clear()
+                began = clock()
                 sent = await self.send_waiting(db)
                 if not sent and last:
                     return
@@ -80,7 +81,7 @@ class Relay:
                 if sent:
                     wait = LOOK_AGAIN_SECONDS
                     if sent < self._settings.relay_records:
-                        await asyncio.sleep(GATHER_SECONDS)
+                        await asyncio.sleep(max(GATHER_SECONDS, clock() - began))
                 elif await _pause(wait, self._nudged.wait):
                     wait = LOOK_AGAIN_SECONDS
                     await asyncio.sleep(wait)

@@ -12,6 +12,7 @@ from lienthong.contracts import load_contracts
 from lienthong.contracts.check import check
 from lienthong.contracts.load import Contracts
 from lienthong.contracts.release import release as release_all
+from lienthong.declare_once import check_forms
 from lienthong.settings import find_root
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -31,11 +32,12 @@ def _print_json(document: Any) -> None:
 
 @contracts_app.command("check")
 def check_contracts(as_json: AsJson = False) -> None:
-    """Judge every contract, example and frozen schema; tell all problems, each with its line and remedy.
+    """Judge every contract, example, frozen schema and form; tell all problems, with line and remedy.
 
     Example: lienthong contracts check
     """
-    findings = check(find_root())
+    root = find_root()
+    findings = check(root) or check_forms(load_contracts(root))
     if as_json:
         _print_json({"sound": not findings, "findings": [finding.as_json() for finding in findings]})
     else:

@@ -31,8 +31,7 @@ class DossierUnknown(NotHandled):
 async def note_birth(event: Event[BirthRegistered], db: Connection) -> None:
     """Note that the birth of a dossier is registered."""
     done = event.data
-    dossier = await _dossier(db, done.dossier_code)
-    await store.note_registration(db, done.dossier_code, done.registration_number)
+    dossier = await _dossier(db, done.dossier_code, done.registration_number)
     await publishers.advance(db, dossier, "birth-registration", done.registered_at, done.registration_number)
 
 
@@ -40,8 +39,7 @@ async def note_birth(event: Event[BirthRegistered], db: Connection) -> None:
 async def note_death(event: Event[DeathRegistered], db: Connection) -> None:
     """Note that the death of a dossier is registered."""
     done = event.data
-    dossier = await _dossier(db, done.dossier_code)
-    await store.note_registration(db, done.dossier_code, done.registration_number)
+    dossier = await _dossier(db, done.dossier_code, done.registration_number)
     await publishers.advance(db, dossier, "death-registration", done.registered_at, done.registration_number)
 
 
@@ -99,8 +97,10 @@ async def annul_death_dossier(event: Event[DeathAnnulled], db: Connection) -> No
     await publishers.turn_back(db, dossier, "annulled", event.data.annulled_at)
 
 
-async def _dossier(db: Connection, dossier_code: str) -> store.Dossier:
-    dossier = await store.find_dossier(db, dossier_code)
+async def _dossier(
+    db: Connection, dossier_code: str, registration_number: str | None = None
+) -> store.Dossier:
+    dossier = await store.find_dossier(db, dossier_code, registration_number)
     if dossier is None:
         raise DossierUnknown(reason=f"dossier {dossier_code} was opened by no counter")
     return dossier

@@ -116,16 +116,14 @@ async def receive_feedback(record: dict[str, Any], db: Connection) -> None:
 
 async def advance(db: Connection, dossier: store.Dossier, step: str, at: datetime, result: str) -> None:
     """Note a step that is done, tell it, and complete the dossier with its last. Twice is once."""
-    due = await store.note_done(db, dossier.dossier_code, step, at, result)
-    if due is None:
+    done = await store.note_done(db, dossier.dossier_code, step, at, result)
+    if done is None:
         await store.note_further(db, dossier.dossier_code, step, result)
         return
-    await _tell(db, dossier, step, "done", at, due)
-    steps = await store.find_steps(db, dossier.dossier_code)
-    if dossier.status != "open" or any(one.done_at is None for one in steps):
+    await _tell(db, dossier, step, "done", at, done.due_on)
+    if dossier.status != "open" or not done.is_last:
         return
-    last = max(one.due_on for one in steps)
-    completed_at = max(one.done_at for one in steps if one.done_at)
+    last, completed_at = done.last_due_on, done.last_done_at
     await store.end(db, dossier.dossier_code, "completed", completed_at)
     completed = DossierCompleted(
         dossier_code=dossier.dossier_code,

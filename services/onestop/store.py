@@ -81,15 +81,25 @@ CREATE OR REPLACE VIEW progress (procedure, status, dossiers) AS
 """
 
 _OPEN = """
-INSERT INTO dossier (dossier_code, procedure, unit_code, submitted_at, notice_number, declaration)
-VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (dossier_code) DO NOTHING RETURNING dossier_code
+WITH opened AS (
+    INSERT INTO dossier (dossier_code, procedure, unit_code, submitted_at, notice_number, declaration)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (dossier_code) DO NOTHING RETURNING dossier_code
+)
+INSERT INTO step (dossier_code, step, due_on)
+SELECT o.dossier_code, s.* FROM opened o, unnest($7::text[], $8::date[]) AS s RETURNING dossier_code
 """
-_ADD_STEPS = """
-INSERT INTO step (dossier_code, step, due_on) SELECT $1, * FROM unnest($2::text[], $3::date[])
-"""
+# Each locks the dossier's row until the transaction ends: its steps may end side by side.
+_FIND = "SELECT * FROM dossier WHERE dossier_code = $1 FOR UPDATE"
+_FIND_REGISTERED = "UPDATE dossier SET registration_number = $2 WHERE dossier_code = $1 RETURNING *"
+# The last line sees the steps as they were before, so this one is left out of it.
 _DONE = """
-UPDATE step SET done_at = $3, result_number = $4 WHERE dossier_code = $1 AND step = $2 AND done_at IS NULL
-RETURNING due_on
+WITH done AS (
+    UPDATE step SET done_at = $3, result_number = $4
+    WHERE dossier_code = $1 AND step = $2 AND done_at IS NULL RETURNING due_on
+)
+SELECT (SELECT due_on FROM done), bool_and(done_at IS NOT NULL OR step = $2) AS is_last,
+    max(due_on) AS last_due_on, greatest(max(done_at), $3) AS last_done_at
+FROM step WHERE dossier_code = $1
 """
 _COUNT_IN_MINUTE = """
 SELECT count(*) FROM dossier WHERE unit_code = $1
@@ -132,6 +142,16 @@ class Step:
     done_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step that was just done: when it was due, whether it was the last, and what holds of all of them."""
+
+    due_on: date
+    is_last: bool
+    last_due_on: date
+    last_done_at: datetime
+
+
 async def open_dossier(
     db: Connection,
     dossier_code: str,
@@ -144,16 +164,28 @@ async def open_dossier(
 ) -> None:
     """Open a dossier under its code, with its steps and the last day of each."""
     opened = await db.fetchval(
-        _OPEN, dossier_code, procedure, unit_code, submitted_at, notice_number, declaration
+        _OPEN,
+        dossier_code,
+        procedure,
+        unit_code,
+        submitted_at,
+        notice_number,
+        declaration,
+        list(steps),
+        list(steps.values()),
     )
     if opened is None:
         raise Repeated(reason=f"dossier {dossier_code} is open already")
-    await db.execute(_ADD_STEPS, dossier_code, list(steps), list(steps.values()))
 
 
-async def find_dossier(db: Connection, dossier_code: str) -> Dossier | None:
-    """Find a dossier, and hold its row until the transaction ends: its steps may end side by side."""
-    row = await db.fetchrow("SELECT * FROM dossier WHERE dossier_code = $1 FOR UPDATE", dossier_code)
+async def find_dossier(
+    db: Connection, dossier_code: str, registration_number: str | None = None
+) -> Dossier | None:
+    """Find a dossier, and note under which number it was registered, where one is told."""
+    if registration_number is None:
+        row = await db.fetchrow(_FIND, dossier_code)
+    else:
+        row = await db.fetchrow(_FIND_REGISTERED, dossier_code, registration_number)
     if row is None:
         return None
     return Dossier(
@@ -175,10 +207,12 @@ async def find_steps(db: Connection, dossier_code: str) -> list[Step]:
     return [Step(row["step"], row["due_on"], row["done_at"]) for row in rows]
 
 
-async def note_done(db: Connection, dossier_code: str, step: str, at: datetime, result: str) -> date | None:
-    """Note that a step is done; gives when it was due, None where it was done before or not asked for."""
-    due: date | None = await db.fetchval(_DONE, dossier_code, step, at, result)
-    return due
+async def note_done(db: Connection, dossier_code: str, step: str, at: datetime, result: str) -> Done | None:
+    """Note that a step of a found dossier is done; None where it was done before, or not asked for."""
+    row = await db.fetchrow(_DONE, dossier_code, step, at, result)
+    if row is None or row["due_on"] is None:
+        return None
+    return Done(row["due_on"], row["is_last"], row["last_due_on"], row["last_done_at"])
 
 
 async def note_further(db: Connection, dossier_code: str, step: str, result: str) -> None:
@@ -189,15 +223,6 @@ async def note_further(db: Connection, dossier_code: str, step: str, result: str
         dossier_code,
         step,
         result,
-    )
-
-
-async def note_registration(db: Connection, dossier_code: str, registration_number: str) -> None:
-    """Note under which number a dossier was registered."""
-    await db.execute(
-        "UPDATE dossier SET registration_number = $2 WHERE dossier_code = $1",
-        dossier_code,
-        registration_number,
     )
 
 
