@@ -62,6 +62,8 @@ def test_a_kill_in_the_middle_of_the_demo_ends_in_a_balanced_ledger(tmp_path: Pa
     account = json.loads(city.report.read_text())
     assert account["problems"] == []
     assert account["settled"]
+    readers = [reader for topic in account["topics"].values() for reader in topic["readers"].values()]
+    assert [reader["set_aside"] for reader in readers if "handler-failed" in reader["set_aside"]] == []
     handled = {
         service: sum(
             reader["handled"]
