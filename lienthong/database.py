@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -96,7 +98,31 @@ CROSSED: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asy
 
 def is_gone(error: BaseException, db: Any = None) -> bool:
     """Tell whether the database, rather than the record, is the reason of an error."""
-    return isinstance(error, (*GONE, *CROSSED)) or (db is not None and db.is_closed())
+    return isinstance(error, (*GONE, *CROSSED)) or (db is not None and is_closed(db))
+
+
+def is_closed(db: Any) -> bool:
+    """Tell whether a connection is closed; of one that the pool has taken back, asyncpg refuses to say."""
+    try:
+        return bool(db.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+@asynccontextmanager
+async def borrow(pool: Pool) -> AsyncIterator[Connection]:
+    """Borrow a connection of the pool.
+
+    Raises:
+        ConnectionResetError: it was cut meanwhile; asyncpg speaks of wrong use then (rolling back, say).
+    """
+    async with pool.acquire() as db:
+        try:
+            yield db
+        except asyncpg.InterfaceError as error:
+            if is_closed(db):
+                raise ConnectionResetError("the connection was cut in the middle") from error
+            raise
 
 
 async def open_pool(url: str, connections: int, name: str) -> Pool:

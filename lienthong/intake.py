@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lienthong import metrics, strict_json
-from lienthong.database import GONE, Connection, Pool, is_gone
+from lienthong.database import GONE, Connection, Pool, borrow, is_gone
 from lienthong.errors import LienThongError, NotStrict
 from lienthong.logs import describe, get_log
 from lienthong.settings import Settings
@@ -114,7 +114,7 @@ class Intake:
 
     async def take_waiting(self, pool: Pool) -> int:
         """Take one batch in one transaction, if it is ready; a record that fails is set aside alone."""
-        async with pool.acquire() as db, db.transaction():
+        async with borrow(pool) as db, db.transaction():
             rows = await db.fetch(_FETCH, self.kind, self._most)
             # Asked after the rows are seen: what came in before them is then seen too, or taken already.
             if not rows or (self._ready is not None and not await self._ready(db)):

@@ -8,7 +8,7 @@ from typing import Final
 from aiokafka import errors as kafka_errors
 
 from lienthong import dead_letters, metrics, names, outbox
-from lienthong.database import GONE, Connection, Pool
+from lienthong.database import GONE, Connection, Pool, borrow, is_closed
 from lienthong.errors import Refused, listed
 from lienthong.event import to_headers
 from lienthong.gate import Gate
@@ -49,7 +49,7 @@ class Relay:
         wait = self._settings.back_off_seconds
         while not stopping.is_set():
             try:
-                async with pool.acquire() as db:
+                async with borrow(pool) as db:
                     await self._run_on(db, stopping)
                 wait = self._settings.back_off_seconds
             except (*GONE, kafka_errors.KafkaError, OSError, TimeoutError) as error:
@@ -88,7 +88,7 @@ class Relay:
                 else:
                     wait = min(wait * 2, self._settings.idle_seconds)
         finally:
-            if not db.is_closed():
+            if not is_closed(db):
                 await db.execute("SELECT pg_advisory_unlock_all()")
 
     async def _measure(self, db: Connection) -> None:

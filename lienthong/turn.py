@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from lienthong import dead_letters, inbox, metrics
-from lienthong.database import Connection, Pool, is_gone
+from lienthong.database import Connection, Pool, borrow, is_gone
 from lienthong.dead_letters import Reason
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
@@ -112,7 +112,7 @@ class Turn:
         fates: list[Fate | None] = []
         marks: list[Mark] = []
         held: set[Order] = set()
-        async with pool.acquire() as db, db.transaction():
+        async with borrow(pool) as db, db.transaction():
             seen = await inbox.find_seen(db, self._group, [taken.identity for taken in batch])
             for taken in batch:
                 if taken.order in held:

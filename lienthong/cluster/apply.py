@@ -26,7 +26,7 @@ from lienthong.settings import load_bus
 
 T = TypeVar("T")
 
-SETTLE_SECONDS: Final = 15.0
+SETTLE_SECONDS: Final = 60.0
 """A broker acts on a change some milliseconds after it was accepted; a slow machine may take longer."""
 
 

@@ -15,10 +15,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lienthong.commands.ledger import Reading, draw
 from lienthong.commands.up import Screen
 from lienthong.demo import Scale
-from lienthong.demo.ledger import Ledger
 from lienthong.demo.play import Play, Story
+from lienthong.ledger import Ledger
 from lienthong.settings import find_data, find_root
 
 BIRTHS: Final = 10 / 15
@@ -87,7 +88,8 @@ async def _play(play: Play, screen: Screen, *, once: bool, report: Path | None, 
         async with play.running(screen):
             with _live(screen.console) as show:
                 await play.watch(show)
-            ledger = await play.account()
+            with Reading(screen.console) as show:
+                ledger = await play.account(show)
             told = _report(play, ledger)
             if report is not None:
                 _write(report, told)
@@ -144,37 +146,11 @@ def table(story: Story) -> Table:
 
 def summary(story: Story, ledger: Ledger) -> Group:
     """Draw the account for a person."""
-    drawn = _columns("Sổ cân đối · ledger", "vào\nin", "chối\nrefused", "thiếu\nmissing")
     told = Text()
-    for account in ledger.topics.values():
-        refused = account.refused_events
-        drawn.add_row(account.topic, str(account.committed), str(refused or ""))
-        for group, reader in account.readers.items():
-            latency = ("" if ms is None else f"{ms:.0f}" for ms in (reader.p50_ms, reader.p99_ms))
-            aside = str(reader.set_aside.total() or "")
-            drawn.add_row(
-                f"  → {group}", "", "", str(len(reader.missing) or ""), str(reader.handled), aside, *latency
-            )
-            if reader.set_aside:
-                told.append(f"Để riêng · set aside, {account.topic} → {group}: {_counts(reader.set_aside)}\n")
-        if refused:
-            told.append(f"Từ chối · refused, {account.topic}: {_counts(account.refused)}\n")
-    for name, counts in ledger.intake_problems.items():
-        if counts:
-            told.append(f"Giữ tại nguồn · kept at the source, {name}: {_counts(counts)}\n")
-    if ledger.balanced:
-        told.append(
-            "\nCân: mỗi sự kiện được xử lý một lần ở từng nơi đọc, hoặc để riêng có lý do.\n", "green"
-        )
-        told.append(
-            "Balanced: every fact was handled once by each reader, or set aside with a reason.\n", "green"
-        )
-    else:
-        told.append("\nKhông cân · not balanced:\n" + "\n".join(ledger.problems) + "\n", "red")
     told.append(
         f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s"
     )
-    return Group(drawn, told)
+    return Group(draw(ledger), told)
 
 
 def _columns(title: str, first: str, second: str, third: str) -> Table:
@@ -192,10 +168,6 @@ def _write(report: Path, told: dict[str, Any]) -> None:
     unfinished = report.with_name(f"{report.name}.part")
     unfinished.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     unfinished.replace(report)
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 def _report(play: Play, ledger: Ledger) -> dict[str, Any]:

@@ -25,13 +25,14 @@ from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import Contracts, load_contracts
 from lienthong.database import GONE, Connection
 from lienthong.demo import Scale, witness
-from lienthong.demo.ledger import Ledger, balance
 from lienthong.demo.rooms import TURNS, Rooms, draw_input, find_rooms, in_turns
 from lienthong.embedded import folder
 from lienthong.embedded.bus import Bus
 from lienthong.embedded.jars import Progress
 from lienthong.embedded.ports import HOST
 from lienthong.errors import BusNotUsable
+from lienthong.ledger import Ledger, draw_up
+from lienthong.ledger.topics import Show
 from lienthong.settings import load_bus
 
 MARK: Final = "demo"
@@ -270,10 +271,9 @@ class Play:
                     "p99": latency[1],
                 }
 
-    async def account(self) -> Ledger:
+    async def account(self, show: Show) -> Ledger:
         """Balance the ledger."""
-        databases = {room.name: await self._database(room.name) for room in find_rooms(self.root)}
-        return await balance(self.contracts, databases, admin_connection(self.data).for_aiokafka())
+        return await draw_up(self.contracts, self.data, show)
 
     async def _database(self, name: str, purpose: str = "look") -> Connection:
         """Open a department's database as the super user, who looks and hands in, no more."""

@@ -16,6 +16,12 @@ CREATE OR REPLACE TRIGGER witness AFTER INSERT ON lienthong.outbox
     FOR EACH ROW EXECUTE FUNCTION witness.note();
 """
 
+# The ledger looks as the department; what the witness noted it may read, and not change.
+_SHOW: Final = """
+SELECT format('GRANT USAGE ON SCHEMA witness TO %1$I; GRANT SELECT ON witness.fact TO %1$I',
+    pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()
+"""
+
 
 async def install(db: Connection) -> None:
     """Install the witness in a department's database, before its first fact; `db` is the super user's.
@@ -25,10 +31,4 @@ async def install(db: Connection) -> None:
     """
     async with db.transaction():
         await db.execute(_INSTALL)
-
-
-async def fetch_facts(db: Connection) -> list[tuple[str, str]]:
-    """Fetch what was committed: (event id, topic) of each fact."""
-    return [
-        (row["id"], row["topic"]) for row in await db.fetch("SELECT id::text AS id, topic FROM witness.fact")
-    ]
+        await db.execute(await db.fetchval(_SHOW))

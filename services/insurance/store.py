@@ -10,14 +10,17 @@ from services.insurance.events import BirthCorrected, DeathRegistered, DossierSu
 TABLES = """
 -- One row a dossier, however dossier and number arrive; both writers lock it, so one of them sees both.
 CREATE TABLE IF NOT EXISTS child (
-    dossier_code text PRIMARY KEY,
-    procedures   jsonb,
-    numbered     jsonb
+    dossier_code    text PRIMARY KEY,
+    notification_id text,
+    procedures      jsonb,
+    numbered        jsonb,
+    numberings      integer NOT NULL DEFAULT 0
 );
 -- What Justice said later of a registration, whether or not there is a card yet.
 CREATE TABLE IF NOT EXISTS registration (
     registration_number text PRIMARY KEY,
     corrected           jsonb,
+    corrections         integer NOT NULL DEFAULT 0,
     is_annulled         boolean NOT NULL DEFAULT false
 );
 CREATE TABLE IF NOT EXISTS card (
@@ -45,19 +48,38 @@ CREATE SEQUENCE IF NOT EXISTS issue_serial;
 CREATE SEQUENCE IF NOT EXISTS closing_serial;
 CREATE OR REPLACE VIEW awaiting AS
     SELECT dossier_code FROM child WHERE numbered IS NULL AND procedures ? 'health-insurance-card';
+-- What the department did about every fact that it reads; the ledger holds it against the bus.
+CREATE OR REPLACE VIEW effect (consumer_group, topic, key, times) AS
+    SELECT 'insurance.child-card', 'onestop.dossier-submitted.v1', notification_id, 1::bigint
+    FROM child WHERE procedures IS NOT NULL
+    UNION ALL SELECT 'insurance.child-card', 'police.person-numbered.v1',
+        numbered ->> 'registration_number', numberings
+    FROM child WHERE numbered IS NOT NULL
+    UNION ALL SELECT 'insurance.child-card', 'justice.birth-corrected.v1', registration_number, corrections
+    FROM registration WHERE corrections > 0
+    UNION ALL SELECT 'insurance.child-card', 'justice.birth-annulled.v1', registration_number, 1
+    FROM registration WHERE is_annulled
+    UNION ALL SELECT 'insurance.card-closing', 'justice.death-registered.v1', registration_number, 1
+    FROM closing
+    UNION ALL SELECT 'insurance.card-closing', 'justice.death-annulled.v1', registration_number, 1
+    FROM closing WHERE undone_at IS NOT NULL;
 """
 
 _NOTE_DOSSIER = """
-INSERT INTO child (dossier_code, procedures) VALUES ($1, $2)
-ON CONFLICT (dossier_code) DO UPDATE SET procedures = excluded.procedures RETURNING procedures, numbered
+INSERT INTO child (dossier_code, notification_id, procedures) VALUES ($1, $2, $3)
+ON CONFLICT (dossier_code)
+DO UPDATE SET notification_id = excluded.notification_id, procedures = excluded.procedures
+RETURNING procedures, numbered
 """
 _NOTE_NUMBERED = """
-INSERT INTO child (dossier_code, numbered) VALUES ($1, $2)
-ON CONFLICT (dossier_code) DO UPDATE SET numbered = excluded.numbered RETURNING procedures, numbered
+INSERT INTO child (dossier_code, numbered, numberings) VALUES ($1, $2, 1)
+ON CONFLICT (dossier_code)
+DO UPDATE SET numbered = excluded.numbered, numberings = child.numberings + 1 RETURNING procedures, numbered
 """
 _NOTE_CORRECTED = """
-INSERT INTO registration (registration_number, corrected) VALUES ($1, $2)
-ON CONFLICT (registration_number) DO UPDATE SET corrected = excluded.corrected
+INSERT INTO registration (registration_number, corrected, corrections) VALUES ($1, $2, 1)
+ON CONFLICT (registration_number)
+DO UPDATE SET corrected = excluded.corrected, corrections = registration.corrections + 1
 """
 _NOTE_ANNULLED = """
 INSERT INTO registration (registration_number, is_annulled) VALUES ($1, true)
@@ -97,7 +119,8 @@ class Card:
 
 async def note_dossier(db: Connection, dossier: DossierSubmitted) -> PersonNumbered | None:
     """Keep what a dossier asks for; gives the child's number if a card is due."""
-    return _due(await db.fetchrow(_NOTE_DOSSIER, dossier.dossier_code, list(dossier.procedures)))
+    about = dossier.dossier_code, dossier.notification_id
+    return _due(await db.fetchrow(_NOTE_DOSSIER, *about, list(dossier.procedures)))
 
 
 async def note_numbered(db: Connection, numbered: PersonNumbered) -> PersonNumbered | None:

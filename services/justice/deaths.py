@@ -30,6 +30,18 @@ CREATE SEQUENCE IF NOT EXISTS death_serial;
 CREATE OR REPLACE VIEW death_awaiting AS
     SELECT notice_id, CASE WHEN dossier IS NULL THEN 'dossier' ELSE 'notice' END AS awaits, opened_at
     FROM death WHERE notice IS NULL OR dossier IS NULL;
+-- What the department did about every fact that it reads; the ledger holds it against the bus.
+CREATE OR REPLACE VIEW effect (consumer_group, topic, key, times) AS
+    SELECT * FROM birth_effect
+    UNION ALL SELECT 'justice.death-registration', 'health.death-notified.v1', notice_id, 1
+    FROM death WHERE notice IS NOT NULL
+    UNION ALL SELECT 'justice.death-registration', 'onestop.death-submitted.v1', notice_id, 1
+    FROM death WHERE dossier IS NOT NULL
+    UNION ALL SELECT 'justice.death-registration', 'onestop.death-submitted.v1', r.notice_number, 1
+    FROM rejection r LEFT JOIN death d ON d.notice_id = r.notice_number
+    WHERE r.procedure = 'death' AND d.dossier ->> 'dossier_code' IS DISTINCT FROM r.dossier_code
+    UNION ALL SELECT 'justice.reference', topic, key, 1
+    FROM lienthong.state WHERE topic IN ('science.unit.v1', 'health.facility.v1');
 """
 
 _NOTE_NOTICE = """

@@ -36,15 +36,17 @@ async def note_dossier(event: Event[DossierSubmitted], db: Connection) -> None:
     """Keep a dossier and register its birth if that was notified, or turn it down. Twice is once."""
     dossier = event.data
     if reasons := judging.reasons_against_birth(dossier):
-        await publishers.reject(db, dossier.dossier_code, reasons)
+        await publishers.reject(db, "birth", dossier.dossier_code, dossier.notification_id, reasons)
         return
     birth = await store.note_dossier(db, dossier)
     if birth.is_annulled:
-        await publishers.reject(db, dossier.dossier_code, ["notice-annulled"])
+        await publishers.reject(
+            db, "birth", dossier.dossier_code, dossier.notification_id, ["notice-annulled"]
+        )
     elif birth.dossier and birth.dossier.dossier_code != dossier.dossier_code:
         registered = await store.find_registration(db, dossier.notification_id)
         reason = "already-registered" if registered else "other-dossier-first"
-        await publishers.reject(db, dossier.dossier_code, [reason])
+        await publishers.reject(db, "birth", dossier.dossier_code, dossier.notification_id, [reason])
     else:
         await _register_if_complete(db, birth)
 
@@ -67,7 +69,10 @@ async def annul_notice(event: Event[BirthNoticeAnnulled], db: Connection) -> Non
     if registered and not registered.is_annulled:
         await amendments.annul_birth(db, registered, "notice-annulled")
     elif not registered and birth.dossier:
-        await publishers.reject(db, birth.dossier.dossier_code, ["notice-annulled"])
+        waiting = birth.dossier
+        await publishers.reject(
+            db, "birth", waiting.dossier_code, waiting.notification_id, ["notice-annulled"]
+        )
 
 
 @justice.reads("police.person-numbered.v1", purpose=BIRTH)
@@ -90,17 +95,18 @@ async def note_death_dossier(event: Event[DeathSubmitted], db: Connection) -> No
     """Keep a dossier and register its death if that was notified, or turn it down. Twice is once."""
     dossier = event.data
     if reasons := judging.reasons_against_death(dossier):
-        await publishers.reject(db, dossier.dossier_code, reasons)
+        await publishers.reject(db, "death", dossier.dossier_code, dossier.notice_id, reasons)
         return
     death = await deaths.note_dossier(db, dossier)
     if death.dossier and death.dossier.dossier_code != dossier.dossier_code:
         registered = await deaths.find_number(db, dossier.notice_id)
         reason = "already-registered" if registered else "other-dossier-first"
-        await publishers.reject(db, dossier.dossier_code, [reason])
+        await publishers.reject(db, "death", dossier.dossier_code, dossier.notice_id, [reason])
     elif death.notice:
         await publishers.register_death(db, death.notice, dossier)
 
 
 async def _register_if_complete(db: Connection, birth: store.Birth) -> None:
     if birth.notification and birth.dossier and not birth.is_annulled:
-        await publishers.register(db, birth.notification, birth.dossier, birth.foreign_parent)
+        foreign_parent = await store.find_foreign_parent(db, birth.dossier.dossier_code)
+        await publishers.register(db, birth.notification, birth.dossier, foreign_parent)

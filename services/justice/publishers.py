@@ -90,12 +90,16 @@ async def register_death(db: Connection, notice: DeathNotified, dossier: DeathSu
     if await deaths.enter(db, registered, entry):
         await justice.publish(db, registered, happened_at=registered_at)
     elif await deaths.find_number(db, notice.notice_id) is None:
-        await reject(db, dossier.dossier_code, ["died-already"])
+        await reject(db, "death", dossier.dossier_code, dossier.notice_id, ["died-already"])
 
 
-async def reject(db: Connection, dossier_code: str, reasons: Sequence[str]) -> None:
-    """Turn a dossier down with every reason, so that the citizen can correct all of it at once."""
+async def reject(
+    db: Connection, procedure: store.Procedure, dossier_code: str, notice_number: str, reasons: Sequence[str]
+) -> None:
+    """Turn a dossier down with every reason, so that the citizen can correct all of it at once. Once."""
     now = datetime.now(HANOI)
+    if not await store.note_rejection(db, dossier_code, procedure, notice_number, reasons, now):
+        return
     rejected = DossierRejected.model_validate(
         {"dossier_code": dossier_code, "rejected_at": now, "reasons": list(reasons)}
     )

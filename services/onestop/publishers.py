@@ -149,6 +149,7 @@ async def advance(db: Connection, dossier: store.Dossier, step: str, at: datetim
     """Note a step that is done, tell it, and complete the dossier with its last. Twice is once."""
     done = await store.note_done(db, dossier.dossier_code, step, at, result)
     if done is None:
+        await store.note_further(db, dossier.dossier_code, step, result)
         return
     await _tell(db, dossier, step, "done", at, done.due_on)
     if dossier.status != "open" or not done.is_last:

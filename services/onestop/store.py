@@ -43,6 +43,42 @@ CREATE OR REPLACE VIEW late_step AS
     SELECT s.dossier_code, s.step, s.due_on, d.unit_code FROM step s JOIN dossier d USING (dossier_code)
     WHERE d.status = 'open' AND s.done_at IS NULL
         AND s.due_on < (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date;
+-- Results that end no step: a card printed again, a residence closed because a birth was annulled.
+CREATE TABLE IF NOT EXISTS further_result (
+    result_number text PRIMARY KEY,
+    dossier_code  text NOT NULL REFERENCES dossier,
+    step          text NOT NULL
+);
+-- What the department did about every fact that it reads; the ledger holds it against the bus.
+CREATE OR REPLACE VIEW effect (consumer_group, topic, key, times) AS
+    SELECT 'onestop.dossier-follow-up', done.topic, result.result_number, 1::bigint
+    FROM (VALUES
+        ('birth-registration', 'justice.birth-registered.v1'),
+        ('residence-registration', 'police.residence-registered.v1'),
+        ('health-insurance-card', 'insurance.card-issued.v1'),
+        ('death-registration', 'justice.death-registered.v1'),
+        ('residence-closing', 'police.residence-closed.v1'),
+        ('card-closing', 'insurance.card-closed.v1')
+    ) AS done (step, topic)
+    JOIN (
+        SELECT step, result_number FROM step WHERE done_at IS NOT NULL
+        UNION ALL SELECT step, result_number FROM further_result
+    ) AS result USING (step)
+    UNION ALL SELECT 'onestop.dossier-follow-up', 'justice.dossier-rejected.v1', dossier_code, 1
+    FROM dossier WHERE status = 'returned'
+    UNION ALL SELECT 'onestop.dossier-follow-up',
+        CASE procedure WHEN 'birth' THEN 'justice.birth-annulled.v1' ELSE 'justice.death-annulled.v1' END,
+        registration_number, 1
+    FROM dossier WHERE status = 'annulled'
+    UNION ALL SELECT 'onestop.reference', topic, key, 1
+    FROM lienthong.state WHERE topic IN ('science.unit.v1', 'science.agency.v1');
+-- How far the dossiers are, by procedure; `late` is one that waits past the last day of a step.
+CREATE OR REPLACE VIEW progress (procedure, status, dossiers) AS
+    SELECT d.procedure,
+        CASE WHEN d.status <> 'open' THEN d.status WHEN l.dossier_code IS NULL THEN 'waiting' ELSE 'late' END,
+        count(*)
+    FROM dossier d LEFT JOIN (SELECT DISTINCT dossier_code FROM late_step) l USING (dossier_code)
+    GROUP BY 1, 2;
 """
 
 _OPEN = """
@@ -180,6 +216,17 @@ async def note_done(db: Connection, dossier_code: str, step: str, at: datetime, 
     if row is None or row["due_on"] is None:
         return None
     return Done(row["due_on"], row["is_last"], row["last_due_on"], row["last_done_at"])
+
+
+async def note_further(db: Connection, dossier_code: str, step: str, result: str) -> None:
+    """Note a result that ends no step."""
+    await db.execute(
+        "INSERT INTO further_result (dossier_code, step, result_number) VALUES ($1, $2, $3)"
+        " ON CONFLICT DO NOTHING",
+        dossier_code,
+        step,
+        result,
+    )
 
 
 async def end(

@@ -45,6 +45,7 @@ async def correct(event: Event[BirthCorrected], db: Connection) -> None:
     held = await store.find_held(db, corrected.registration_number)
     if held is None:
         raise NotYet(reason="the child of this registration has no number yet")
+    await store.count_correction(db, corrected.registration_number)
     if held.is_annulled:
         return
     if corrected.sex == "undetermined":

@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS child (
     dossiers            jsonb NOT NULL DEFAULT '{}',
     registered          jsonb,
     registration_number text UNIQUE,
+    corrections         integer NOT NULL DEFAULT 0,
     annulled_at         timestamptz
 );
 CREATE TABLE IF NOT EXISTS person (
@@ -49,6 +50,24 @@ CREATE SEQUENCE IF NOT EXISTS closing_serial;
 CREATE OR REPLACE VIEW awaiting AS
     SELECT notification_id, notice IS NULL AS awaits_notice, registered IS NULL AS awaits_registration
     FROM child WHERE registration_number IS NULL AND annulled_at IS NULL;
+-- What the department did about every fact that it reads; the ledger holds it against the bus.
+CREATE OR REPLACE VIEW effect (consumer_group, topic, key, times) AS
+    SELECT 'police.residence-registration', 'health.birth-notified.v1', notification_id, 1::bigint
+    FROM child WHERE notice IS NOT NULL
+    UNION ALL SELECT 'police.residence-registration', 'onestop.dossier-submitted.v1', notification_id, 1
+    FROM child, jsonb_object_keys(dossiers)
+    UNION ALL SELECT 'police.residence-registration', 'justice.birth-registered.v1',
+        registered ->> 'registration_number', 1
+    FROM child WHERE registered IS NOT NULL
+    UNION ALL SELECT 'police.residence-registration', 'justice.birth-corrected.v1',
+        registration_number, corrections
+    FROM child WHERE corrections > 0
+    UNION ALL SELECT 'police.residence-registration', 'justice.birth-annulled.v1', registration_number, 1
+    FROM child WHERE annulled_at IS NOT NULL
+    UNION ALL SELECT 'police.residence-closing', 'justice.death-registered.v1', registration_number, 1
+    FROM closing
+    UNION ALL SELECT 'police.residence-closing', 'justice.death-annulled.v1', registration_number, 1
+    FROM closing WHERE undone_at IS NOT NULL;
 """
 
 _NOTE_NOTICE = """
@@ -166,6 +185,13 @@ async def find_held(db: Connection, registration_number: str) -> Held | None:
         person["born_on"],
         row["registered"]["dossier_code"],
         row["annulled_at"] is not None,
+    )
+
+
+async def count_correction(db: Connection, registration_number: str) -> None:
+    """Count a correction that came for a numbered child, whatever it changes."""
+    await db.execute(
+        "UPDATE child SET corrections = corrections + 1 WHERE registration_number = $1", registration_number
     )
 
 

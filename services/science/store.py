@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS licence (
 CREATE TABLE IF NOT EXISTS price (
     market_code text NOT NULL, good_code text NOT NULL,
     price_vnd integer NOT NULL, observed_at timestamptz NOT NULL,
+    observations bigint NOT NULL DEFAULT 1,
     PRIMARY KEY (market_code, good_code)
 );
 CREATE OR REPLACE VIEW figures AS
@@ -32,6 +33,18 @@ CREATE OR REPLACE VIEW figures AS
     UNION ALL SELECT 'dossiers completed late', count(*) FROM dossier_completed WHERE is_late
     UNION ALL SELECT 'feedback, mean rating', round(avg(rating), 2) FROM feedback
     UNION ALL SELECT 'licences in force', count(*) FROM licence WHERE NOT is_ended;
+-- What the department did about every fact that it reads; the ledger holds it against the bus.
+CREATE OR REPLACE VIEW effect (consumer_group, topic, key, times) AS
+    SELECT 'science.city-monitoring', 'onestop.dossier-completed.v1', dossier_code, 1::bigint
+    FROM dossier_completed
+    UNION ALL SELECT 'science.city-monitoring', 'onestop.feedback-received.v1', feedback_id, 1 FROM feedback
+    UNION ALL SELECT 'science.city-monitoring', 'trade.retail-licence-granted.v1', licence_number, 1
+    FROM licence WHERE unit_code IS NOT NULL
+    UNION ALL SELECT 'science.city-monitoring', 'trade.retail-licence-ended.v1', licence_number, 1
+    FROM licence WHERE is_ended
+    UNION ALL SELECT 'science.city-monitoring', 'trade.price-observed.v1',
+        market_code || '|' || good_code, observations
+    FROM price;
 """
 
 _ENTER = """
@@ -52,9 +65,11 @@ ON CONFLICT (licence_number) DO UPDATE SET is_ended = true
 """
 _NOTE_PRICE = """
 INSERT INTO price (market_code, good_code, price_vnd, observed_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (market_code, good_code)
-DO UPDATE SET price_vnd = excluded.price_vnd, observed_at = excluded.observed_at
-WHERE price.observed_at <= excluded.observed_at
+ON CONFLICT (market_code, good_code) DO UPDATE SET
+    price_vnd = CASE WHEN price.observed_at <= excluded.observed_at
+        THEN excluded.price_vnd ELSE price.price_vnd END,
+    observed_at = greatest(price.observed_at, excluded.observed_at),
+    observations = price.observations + 1
 """
 
 

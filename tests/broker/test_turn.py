@@ -78,3 +78,26 @@ async def test_a_handler_that_hides_an_error_of_the_database_is_not_anothers_fau
     counted, set_aside = await _what_became(scratch.take(), count, things)
     assert set_aside == {"thing-0": "handler-failed"}
     assert counted == sorted(things.keys() - set_aside.keys())
+
+
+@pytest.mark.parametrize("cuts", [1, 3])
+async def test_a_connection_that_is_cut_in_the_middle_is_no_records_fault(scratch: City, cuts: int) -> None:
+    left = cuts
+
+    async def count(event: Event[Thing], db: Connection) -> None:
+        nonlocal left
+        await db.execute(COUNT, event.data.thing_id, event.data.amount)
+        if left:
+            left -= 1
+            try:
+                await db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            except asyncpg.PostgresError as error:
+                # Not the database's own word for it: what a handler may make of a connection that is gone.
+                await db.execute("SELECT 1")
+                raise AssertionError from error
+
+    things = {f"thing-{number}": number + 100 for number in range(5)}
+    counted, set_aside = await _what_became(scratch.take(), count, things)
+    assert left == 0
+    assert set_aside == {}
+    assert counted == sorted(things)

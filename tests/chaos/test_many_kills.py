@@ -13,7 +13,7 @@ import pytest
 from tests.journeys.conftest import City, played, wait_for
 
 SEED = int(os.environ.get("CHAOS_SEED", "63"))
-VICTIMS = ("health", "justice", "onestop", "science", "kafka-1", "postgres")
+VICTIMS = ("health", "justice", "onestop", "police", "insurance", "trade", "science", "kafka-1", "postgres")
 PAUSE_SECONDS = (2.0, 6.0)
 
 

@@ -149,6 +149,30 @@ async def test_a_foreign_father_is_in_the_register_whichever_comes_first(town: T
     assert entry["child"]["nationality_code"] == "VN"
 
 
+async def test_a_foreign_father_stays_with_his_dossier(town: Town) -> None:
+    """Promise: what a second dossier for the same birth declares does not change the first one's."""
+    number = town.new_number()
+    father = {
+        "full_name": "Max Mustermann",
+        "born_on": "1990-04-01",
+        "nationality_code": "DE",
+        "passport_number": "C01X00T47",
+    }
+    other = father | {"full_name": "Jean Dupont", "nationality_code": "FR"}
+    declared = "onestop.foreign-parent-declared.v1"
+    for declares in (father, other):
+        await town.dealt_with(
+            "justice.birth-registration",
+            declared,
+            lambda declares=declares: town.submit(
+                number, foreign_parent=declares, child_nationality_code="VN"
+            ),
+        )
+    await town.notify(number)
+    row = await until(lambda: town.registration(number), within=20)
+    assert row["entry"]["father"] == father
+
+
 async def test_a_ward_that_is_merged_between_birth_and_dossier_stays_named(town: Town) -> None:
     """Promise: a unit merged between fact and dossier still resolves, and is named as it was."""
     old, new, number = "00091", "00097", town.new_number()

@@ -1,10 +1,17 @@
 """The city runs from one command, and the account of every fact balances."""
 
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import City
+from lienthong.cluster.connection import admin_connection
+from lienthong.contracts import load_contracts
+from lienthong.ledger import balance
+from lienthong.testing import until
+from tests.journeys.conftest import REPOSITORY, City
+from tests.journeys.town import Town
 
 
 @pytest.fixture
@@ -28,6 +35,47 @@ def test_every_grant_has_a_reader_that_reads(account: dict[str, Any]) -> None:
         if not reader["handled"]
     ]
     assert idle == []
+
+
+def test_every_reader_shows_what_each_fact_came_to(account: dict[str, Any]) -> None:
+    """Promise: what a department did about every fact that it reads is in its own tables; nobody escapes."""
+    effects = {
+        (topic, group): reader["effects"]
+        for topic, told in account["topics"].items()
+        for group, reader in told["readers"].items()
+    }
+    assert [way for way, count in effects.items() if not count] == []
+    events = {way: count for way, count in effects.items() if way[1].partition(".")[2] != "reference"}
+    handled = {way: account["topics"][way[0]]["readers"][way[1]]["handled"] for way in events}
+    assert events == handled
+
+
+def test_every_dossier_is_somewhere(account: dict[str, Any]) -> None:
+    """Promise: of each procedure it is known how many dossiers are completed, returned, waiting, or late."""
+    begun = {procedure: sum(statuses.values()) for procedure, statuses in account["progress"].items()}
+    topics = account["topics"]
+    assert begun == {
+        "birth": topics["onestop.dossier-submitted.v1"]["committed"],
+        "death": topics["onestop.death-submitted.v1"]["committed"],
+    }
+    completed = sum(statuses["completed"] for statuses in account["progress"].values())
+    # One that was completed may have been annulled since.
+    assert 0 < completed <= topics["onestop.dossier-completed.v1"]["committed"]
+
+
+def test_each_hop_is_timed(account: dict[str, Any]) -> None:
+    """Promise: how long a fact takes to its topic, and to its effect at each reader, is measured."""
+    timed = {
+        name: [told, *told["readers"].values()]
+        for name, told in account["topics"].items()
+        if told["committed"]
+    }
+    unordered = [
+        name
+        for name, hops in timed.items()
+        if not all(0 <= hop["p50_ms"] <= hop["p95_ms"] <= hop["p99_ms"] for hop in hops)
+    ]
+    assert unordered == []
 
 
 def test_the_real_units_and_facilities_are_open(account: dict[str, Any]) -> None:
@@ -64,3 +112,44 @@ def test_births_are_registered_where_both_halves_came(account: dict[str, Any]) -
         )
     )
     assert registered >= 0.9 * topics["health.birth-notified.v1"]["committed"]
+
+
+async def test_what_is_corrected_rejected_or_annulled_takes_effect_once_too(town: Town, data: Path) -> None:
+    """Promise: whatever happens to a birth or a death later, each fact has its one effect everywhere."""
+    number, notice = town.new_number(), town.new_notice()
+    await town.notify(number)
+    code = await town.submit(number)
+    await town.notify_death(notice)
+    death = await town.submit_death(notice)
+    await town.became(code, "completed")
+    await town.became(death, "completed")
+    await town.became(await town.submit(number), "returned")
+    await town.hand_in("justice", "correction", {"number": number, "sex": "male", "ground": "sex-determined"})
+    await until(lambda: town.find("police", "SELECT true FROM person WHERE status = 'replaced'"), within=20)
+    annulled = {"notification_id": number, "annulled_at": "2026-01-05T08:00:00+07:00", "reason": "stillbirth"}
+    await town.hand_in("health", "birth-annulment", annulled)
+    await town.hand_in("justice", "annulment", {"number": notice})
+    await town.became(code, "annulled")
+    await town.became(death, "annulled")
+    unlike: list[str] = []
+
+    async def effects_are_like_facts() -> bool:
+        unlike[:] = await find_unlike(town, data)
+        return not unlike
+
+    try:
+        await until(effects_are_like_facts, within=30)
+    except AssertionError:
+        assert unlike == []  # names them
+
+
+async def find_unlike(town: Town, data: Path) -> list[str]:
+    """Name the readers in the town whose effects are not those of the facts that they handled."""
+    async with AsyncExitStack() as stack:
+        databases = {
+            name: await stack.enter_async_context(service.pool.acquire())
+            for name, service in town.services.items()
+            if service.pool is not None
+        }
+        ledger = await balance(load_contracts(REPOSITORY), databases, admin_connection(data).for_aiokafka())
+    return [problem for problem in ledger.problems if "effect" in problem]
