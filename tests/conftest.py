@@ -5,12 +5,19 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from lienthong import contracts
 from lienthong.cluster.apply import apply_contracts
 from lienthong.embedded.bus import Bus
 from tests.broker.scratch import City, write_city
+
+# A busy machine is no reason for a test to fail.
+hypothesis.settings.register_profile(
+    "anywhere", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("anywhere")
 
 PAIRS = 26
 SLOWEST_FIRST = ("journeys", "broker", "contracts", "unit")
