@@ -3,7 +3,7 @@
 from lienthong.database import Connection
 from lienthong.department import Department
 from lienthong.errors import NotHandled, NotValid, NotYet, Problem, Refused
-from lienthong.event import Data, Event
+from lienthong.event import Data, Event, Step
 from lienthong.intake import after_quiet
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "NotYet",
     "Problem",
     "Refused",
+    "Step",
     "after_quiet",
 ]

@@ -18,7 +18,7 @@ from lienthong.database import Connection
 from lienthong.errors import NotValid, Problem, Refused, SettingsNotUsable
 from lienthong.event import Data, Event, RawEvent, uuid7
 from lienthong.gate import Gate
-from lienthong.intake import Ready, Take
+from lienthong.intake import Ready, Sift, Take
 from lienthong.turn import Reading
 
 Handler = Callable[..., Awaitable[None]]
@@ -58,6 +58,7 @@ class Department:
         self.name = name
         self.readings: dict[str, dict[str, Reading]] = {}
         self.intakes: dict[str, tuple[Take, Ready | None]] = {}
+        self.sifts: dict[str, Sift] = {}
         self.kept: set[str] = set()
         self._clock = clock
         self.random = random
@@ -91,11 +92,19 @@ class Department:
         self._declare(topic, purpose, keep)
         self.kept.add(topic)
 
-    def takes(self, kind: str, *, ready: Ready | None = None) -> Callable[[Take], Take]:
-        """Make facts of raw records of one kind; `ready` holds them back until it is true."""
+    def takes(
+        self, kind: str, *, ready: Ready | None = None, sift: Sift | None = None
+    ) -> Callable[[Take], Take]:
+        """Make facts of raw records of one kind.
+
+        `ready` holds them back until it is true; `sift` judges a batch at once and turns records away, so
+        that a source that floods costs the others behind it next to nothing.
+        """
 
         def declare(take: Take) -> Take:
             self.intakes[kind] = (take, ready)
+            if sift is not None:
+                self.sifts[kind] = sift
             return take
 
         return declare

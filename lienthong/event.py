@@ -37,6 +37,15 @@ _ATTRIBUTE_OF_HEADER: Final = {
 }
 
 
+class Step(NamedTuple):
+    """The step of a procedure that an event ends, and its legal term, as its contract says."""
+
+    procedure: str
+    name: str
+    label: str
+    working_days: int
+
+
 class Data(pydantic.BaseModel):
     """The data of one event, typed; the classes of a room's `events.py` are derived from it.
 
@@ -48,6 +57,8 @@ class Data(pydantic.BaseModel):
 
     TOPIC: ClassVar[str]
     SCHEMA_VERSION: ClassVar[str]
+    STEP: ClassVar[Step | None] = None
+    """The step it ends, where its contract says one."""
 
 
 D = TypeVar("D", bound=Data | dict[str, Any] | None)

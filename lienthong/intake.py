@@ -13,6 +13,8 @@ from lienthong.settings import Settings
 
 Take = Callable[[dict[str, Any], Connection], Awaitable[None]]
 Ready = Callable[[Connection], Awaitable[bool]]
+Sift = Callable[[Sequence[dict[str, Any]], Connection], Awaitable[Sequence[LienThongError | None]]]
+"""Judges a batch before any of it is taken: an error for each record that is turned away, else None."""
 
 LARGEST_RAW: Final = 1_048_576
 """Greatest size of one raw record, bytes; beyond it nothing is parsed."""
@@ -79,8 +81,11 @@ class Unsound:
 class Intake:
     """One kind of raw record and the function that makes facts of it."""
 
-    def __init__(self, kind: str, take: Take, ready: Ready | None, settings: Settings) -> None:
+    def __init__(
+        self, kind: str, take: Take, ready: Ready | None, settings: Settings, sift: Sift | None = None
+    ) -> None:
         self.kind = kind
+        self._sift = sift
         self._take = take
         self._ready = ready
         self._settings = settings
@@ -131,24 +136,39 @@ class Intake:
         until = clock() + LONGEST_SECONDS
         taken: list[int] = []
         unsound: list[tuple[int, Unsound]] = []
+        records = [_decode(row["raw"]) for row in rows]
+        turned_away = await self._turn_away(db, records)
         await db.execute(_BEGIN)
-        for row in rows:
+        for row, record, turned in zip(rows, records, turned_away, strict=True):
             taken.append(row["id"])
-            if (why := await self._attempt(db, row["raw"])) is not None:
+            if (why := turned or await self._attempt(db, record)) is not None:
                 unsound.append((row["id"], why))
             if clock() > until:
                 break
         return taken, unsound
 
-    async def _attempt(self, db: Connection, raw: bytes) -> Unsound | None:
-        if len(raw) > LARGEST_RAW:
-            return Unsound("too-large", f"The record is {len(raw)} bytes; at most {LARGEST_RAW} are taken.")
+    async def _turn_away(
+        self, db: Connection, records: Sequence[dict[str, Any] | Unsound]
+    ) -> list[Unsound | None]:
+        """Find which of a batch are turned away before anything is done for them: others wait behind."""
+        if self._sift is None:
+            return [None] * len(records)
+        sound = [record for record in records if not isinstance(record, Unsound)]
         try:
-            record = strict_json.loads(raw)
-        except NotStrict as error:
-            return Unsound(error.code, str(error))
-        if not isinstance(record, dict):
-            return Unsound("not-strict", "The record is not a JSON object.")
+            async with db.transaction():
+                judged = iter(await self._sift(sound, db))
+        except Exception as error:
+            if is_gone(error, db):
+                raise
+            # One odd record must not hold the others up: each is still judged when it is taken.
+            self._log.error("sift_failed", error=error)
+            return [None] * len(records)
+        found = [None if isinstance(record, Unsound) else next(judged) for record in records]
+        return [None if error is None else Unsound(error.code, str(error)) for error in found]
+
+    async def _attempt(self, db: Connection, record: dict[str, Any] | Unsound) -> Unsound | None:
+        if isinstance(record, Unsound):
+            return record
         try:
             await self._take(record, db)
             await db.execute(_KEEP)
@@ -164,6 +184,17 @@ class Intake:
                 "handler-failed", f"Taking it raised {told['error']} at {told.get('error_at')}: a defect."
             )
         return None
+
+
+def _decode(raw: bytes) -> dict[str, Any] | Unsound:
+    """Read a raw record, or say why it is none."""
+    if len(raw) > LARGEST_RAW:
+        return Unsound("too-large", f"The record is {len(raw)} bytes; at most {LARGEST_RAW} are taken.")
+    try:
+        record = strict_json.loads(raw)
+    except NotStrict as error:
+        return Unsound(error.code, str(error))
+    return record if isinstance(record, dict) else Unsound("not-strict", "The record is not a JSON object.")
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

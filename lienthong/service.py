@@ -102,7 +102,7 @@ class Service:
                 self._keep_running(f"reader {group}", partial(reader.run, pool, self._stopping))
             )
         for kind, (take, ready) in department.intakes.items():
-            intake = Intake(kind, take, ready, settings)
+            intake = Intake(kind, take, ready, settings, department.sifts.get(kind))
             self._tasks.append(
                 self._keep_running(f"intake {kind}", partial(intake.run, pool, self._stopping, relay.nudge))
             )

@@ -100,12 +100,12 @@ def release(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Freeze each new contract as a JSON Schema and write every room's events.py.
+    """Freeze each new contract as a JSON Schema; write every room's events.py and docs/procedures.md.
 
     Example: lienthong release --check
     """
     released = release_all(find_root(), write=not check)
-    written = [path.as_posix() for path in (*released.schemas, *released.modules)]
+    written = [path.as_posix() for path in (*released.schemas, *released.modules, *released.pages)]
     if as_json:
         _print_json({"written": [] if check else written, "due": written if check else []})
     else:
@@ -119,7 +119,7 @@ def _tell(written: list[str], unchanged: int, *, check: bool) -> None:
         typer.echo(f"{'would write' if check else 'wrote'} {Path(path).as_posix()}")
     if not written:
         typer.echo(
-            f"Nothing to do: {unchanged} contracts are frozen and every room's events.py is up to date."
+            f"Nothing to do: {unchanged} contracts are frozen; rooms' classes and pages are up to date."
         )
     elif check:
         typer.echo("Run `lienthong release` and commit what it writes.")

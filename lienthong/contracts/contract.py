@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lienthong import names
 
@@ -65,11 +65,59 @@ class Grant:
     legal_basis: str
     fields: tuple[str, ...]
     until: date
+    procedure: str | None = None
+    """Name of the procedure it serves, if it serves one: `Liên thông khai sinh`."""
 
     @property
     def group(self) -> str:
         """The one consumer group this grant opens: `<department>.<purpose>`."""
         return names.group(self.department, self.purpose)
+
+
+Part = Literal[
+    "ground",
+    "supplements",
+    "enables",
+    "returns",
+    "corrects",
+    "annuls",
+    "undoes",
+    "withdraws",
+    "tells",
+]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""What a fact may be to a procedure beside its opening and its steps.
+
+The ground on which it stands, a supplement to the dossier, what makes a later step possible, the return of
+the dossier, a correction, an annulment, the undoing of a step after that, the withdrawal of the ground, or
+only news of how far the dossier is.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The procedure that a fact opens, and where it says the dossier's code and when it was submitted."""
+
+    procedure: str
+    name: str
+    name_en: str
+    legal_basis: str
+    dossier: str
+    submitted_at: str
+    asks: str | None = None
+    """The field that lists the steps asked for; None where every dossier asks for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The step of a procedure that a fact ends, and its legal term."""
+
+    procedure: str
+    name: str
+    label: str
+    label_en: str
+    working_days: int
+    legal_basis: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +144,10 @@ class Contract:
     """Greatest size of an event's data, bytes of JSON."""
     valid_examples: tuple[Mapping[str, Any], ...] = ()
     invalid_examples: tuple["InvalidExample", ...] = ()
+    opens: Opening | None = None
+    step: Step | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """What else it is, by procedure."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property

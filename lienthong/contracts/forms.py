@@ -7,7 +7,7 @@ that nobody believes in a promise that nothing keeps.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from lienthong.contracts.contract import CLASSIFICATIONS
+from lienthong.contracts.contract import CLASSIFICATIONS, PARTS
 
 Schema = dict[str, Any]
 _FLAG: Final[Schema] = {"type": "boolean"}
@@ -140,8 +140,31 @@ _GRANT: Final = _custom(
         "fields": _list(_text(60), 1, 200, distinct=True),
         "until": _text(10, _DAY),
     },
-    procedure=_text(),
+    procedure=_text(120),
 )
+_PROCEDURE: Final = _text(40, "^[a-z]+(-[a-z]+)*$")
+_OPENS: Final = _object(
+    {
+        "procedure": _PROCEDURE,
+        "name": _text(120),
+        "nameEn": _text(120),
+        "legalBasis": _text(500, "[0-9]"),
+        "dossier": _text(60),
+        "submittedAt": _text(60),
+    },
+    asks=_text(60),
+)
+_STEP: Final = _object(
+    {
+        "procedure": _PROCEDURE,
+        "name": _text(60, "^[a-z]+(-[a-z]+)*$"),
+        "label": _text(120),
+        "labelEn": _text(120),
+        "workingDays": {"type": "integer", "minimum": 0, "maximum": 365},
+        "legalBasis": _text(500, "[0-9]"),
+    }
+)
+_PART: Final = _object({"procedure": _PROCEDURE, "part": _one_of(*PARTS)})
 _ROLE: Final = _object(
     {
         "role": _text(40, "^[a-z]+$"),
@@ -190,6 +213,9 @@ _CONTRACT: Final = _object(
         kind=_one_of("event", "state"),
         partitions={"type": "integer", "minimum": 1, "maximum": 64},
         maxBytes={"type": "integer", "minimum": 256, "maximum": 262_144},
+        opens=_OPENS,
+        step=_STEP,
+        parts=_list(_PART, 1, 20, distinct=True),
     ),
     authoritativeDefinitions=_list(_LINK),
     tags=_list(_text(60)),

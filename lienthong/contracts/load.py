@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from lienthong import names
-from lienthong.contracts.contract import Classification, Code, Contract, Field, Grant, InvalidExample, Rule
+from lienthong.contracts.contract import (
+    Classification,
+    Code,
+    Contract,
+    Field,
+    Grant,
+    InvalidExample,
+    Opening,
+    Rule,
+    Step,
+)
 from lienthong.contracts.document import Document, Finding
 from lienthong.contracts.fields import REFERENCE, key_fields
 from lienthong.contracts.folder import Folder, read_folder
@@ -109,6 +119,9 @@ def build_contract(topic: names.Topic, document: Document, examples: Document | 
             InvalidExample(item["data"], tuple(item["paths"]), item["because"])
             for item in shown.get("invalid", ())
         ),
+        opens=_opening(custom["opens"]) if "opens" in custom else None,
+        step=_step(custom["step"]) if "step" in custom else None,
+        parts={one["procedure"]: one["part"] for one in custom.get("parts", ())},
         raw=data,
     )
 
@@ -144,6 +157,29 @@ def _rule(item: Mapping[str, Any]) -> Rule:
     return Rule(item["name"], item["implementation"], item["description"], item.get("severity", "error"))
 
 
+def _opening(item: Mapping[str, Any]) -> Opening:
+    return Opening(
+        procedure=item["procedure"],
+        name=item["name"],
+        name_en=item["nameEn"],
+        legal_basis=item["legalBasis"],
+        dossier=item["dossier"],
+        submitted_at=item["submittedAt"],
+        asks=item.get("asks"),
+    )
+
+
+def _step(item: Mapping[str, Any]) -> Step:
+    return Step(
+        procedure=item["procedure"],
+        name=item["name"],
+        label=item["label"],
+        label_en=item["labelEn"],
+        working_days=item["workingDays"],
+        legal_basis=item["legalBasis"],
+    )
+
+
 def _grant(item: Mapping[str, Any]) -> Grant:
     custom = custom_properties(item)
     return Grant(
@@ -152,6 +188,7 @@ def _grant(item: Mapping[str, Any]) -> Grant:
         legal_basis=custom["legalBasis"],
         fields=tuple(custom["fields"]),
         until=date.fromisoformat(custom["until"]),
+        procedure=custom.get("procedure"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Freeze what contracts say as schemas, and write each room's typed classes (hop 3)."""
+"""Freeze what contracts say as schemas; write each room's typed classes and the procedures' page (hop 3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from lienthong.contracts.load import LIVE, Contracts, load_contracts, not_sound
 from lienthong.contracts.schema import json_schema, schema_bytes
 from lienthong.contracts.typed import class_collisions, events_module
 from lienthong.errors import ContractsNotSound
+from lienthong.procedures.page import PAGE, procedures_page
 
 SERVICES: Final = "services"
 EVENTS: Final = "events.py"
@@ -34,10 +35,11 @@ class Released:
     schemas: tuple[Path, ...]
     modules: tuple[Path, ...]
     unchanged: int
+    pages: tuple[Path, ...] = ()
 
 
 def release(root: Path, *, write: bool = True) -> Released:
-    """Freeze every contract not frozen yet and write the rooms' classes; all or nothing.
+    """Freeze each contract not frozen yet, write the rooms' classes and the procedures' page; all or nothing.
 
     Raises:
         ContractsNotSound: where contracts or frozen files are not sound, or a frozen shape changed.
@@ -52,21 +54,27 @@ def release(root: Path, *, write: bool = True) -> Released:
         place(contract.topic, version): schema_bytes(json_schema(contract, version))
         for contract, version in _unfrozen(contracts, frozen)
     }
-    modules = _modules(contracts, _versions(contracts, frozen))
+    pages = _pages(contracts)
+    derived = _modules(contracts, _versions(contracts, frozen)) | pages
     if write:
-        schemas, changed = _write(root, added, index, modules)
+        schemas, changed = _write(root, added, index, derived)
     else:
         schemas = [Path(SCHEMAS) / where for where in sorted(added)]
-        changed = [path for path, source in modules.items() if _differs(root / path, source)]
-    return Released(tuple(schemas), tuple(changed), len(_live(contracts)) - len(added))
+        changed = [path for path, source in derived.items() if _differs(root / path, source)]
+    return Released(
+        schemas=tuple(schemas),
+        modules=tuple(path for path in changed if path not in pages),
+        unchanged=len(_live(contracts)) - len(added),
+        pages=tuple(path for path in changed if path in pages),
+    )
 
 
 def _write(
-    root: Path, added: Mapping[str, bytes], index: Mapping[str, str], modules: Mapping[Path, bytes]
+    root: Path, added: Mapping[str, bytes], index: Mapping[str, str], derived: Mapping[Path, bytes]
 ) -> tuple[list[Path], list[Path]]:
     try:
         schemas = [path.relative_to(root) for path in write_frozen(root, added, index)]
-        changed = [path for path, source in modules.items() if replace_file(root / path, source)]
+        changed = [path for path, source in derived.items() if replace_file(root / path, source)]
     except OSError as error:
         raise ContractsNotSound(
             reason=f"{error.filename} cannot be written: {error.strerror}.",
@@ -140,6 +148,12 @@ def _modules(contracts: Contracts, versions: Mapping[str, str]) -> dict[Path, by
     return {
         Path(SERVICES) / name / EVENTS: events_module(contracts, versions, name).encode() for name in rooms
     }
+
+
+def _pages(contracts: Contracts) -> dict[Path, bytes]:
+    """Write the page of procedures, where there are documents and a procedure."""
+    page = procedures_page(contracts) if (contracts.root / PAGE).parent.is_dir() else None
+    return {PAGE: page.encode()} if page else {}
 
 
 def _differs(path: Path, raw: bytes) -> bool:

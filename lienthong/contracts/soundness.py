@@ -17,6 +17,7 @@ from lienthong.contracts.fields import (
 )
 from lienthong.contracts.folder import Folder
 from lienthong.contracts.house import form_findings, odcs_findings
+from lienthong.contracts.procedure_rules import procedure_findings
 from lienthong.errors import ContractsNotSound
 from lienthong.rules import compile_rule
 
@@ -26,7 +27,9 @@ _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _DATA: Final = re.compile(r"\bdata((?:\.[A-Za-z_]\w*(?!\w|\s*\())+)")
 _EVENT: Final = re.compile(r"\bevent\.([A-Za-z_]\w*)")
 _AROUND: Final = ("time", "recorded_at", "subject", "id")
-_RESERVED_CLASSES: Final = frozenset({"Data", "Field", "Final", "Literal", "ClassVar", "AwareDatetime"})
+_RESERVED_CLASSES: Final = frozenset(
+    {"Data", "Field", "Final", "Literal", "ClassVar", "AwareDatetime", "Step"}
+)
 
 
 def soundness_findings(folder: Folder) -> Iterator[Finding]:
@@ -50,6 +53,7 @@ def soundness_findings(folder: Folder) -> Iterator[Finding]:
             yield document.finding(
                 (), "examples-stray", f"there is no contract {topic}.", "Rename or delete it."
             )
+    yield from procedure_findings(folder)
 
 
 def _contract_findings(folder: Folder, topic: names.Topic, document: Document) -> Iterator[Finding]:

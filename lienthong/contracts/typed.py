@@ -113,6 +113,7 @@ def _classes(seen: Seen) -> list[str]:
     constants = (
         f'    TOPIC: ClassVar[str] = "{seen.contract.topic}"',
         f'    SCHEMA_VERSION: ClassVar[str] = "{seen.version}"',
+        *_step(seen.contract),
         "",
     )
     blocks = []
@@ -126,6 +127,18 @@ def _classes(seen: Seen) -> list[str]:
         *_long_lists(seen.name, seen.fields),
         _class(seen.name, seen.contract.title, seen.fields, constants),
     ]
+
+
+def _step(contract: Contract) -> list[str]:
+    """Give a class the step that its event ends, so that no room writes a legal term twice."""
+    if (step := contract.step) is None:
+        return []
+    said = (_quoted(_sentence(text).rstrip(".")) for text in (step.procedure, step.name, step.label))
+    line = f"    STEP: ClassVar[Step | None] = Step({', '.join(said)}, {step.working_days})"
+    if len(line) <= WIDTH:
+        return [line]
+    opening, _, inner = line.partition("Step(")
+    return [f"{opening}Step(", f"        {inner.removesuffix(')')}", "    )"]
 
 
 def _class(name: str, title: str, fields: tuple[Field, ...], constants: tuple[str, ...]) -> str:
@@ -198,4 +211,5 @@ def _imports(body: str) -> str:
     ]
     dates = "from datetime import date\n" if any(f": date{end}" in body for end in ("\n", " ")) else ""
     third = f"\nfrom pydantic import {', '.join(pydantic)}\n" if pydantic else ""
-    return f"{dates}from typing import {', '.join(typing)}\n{third}\nfrom lienthong.event import Data"
+    own = "Data, Step" if "ClassVar[Step" in body else "Data"
+    return f"{dates}from typing import {', '.join(typing)}\n{third}\nfrom lienthong.event import {own}"

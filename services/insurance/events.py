@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from lienthong.event import Data
+from lienthong.event import Data, Step
 
 
 class CardClosed(Data):
@@ -13,6 +13,7 @@ class CardClosed(Data):
 
     TOPIC: ClassVar[str] = "insurance.card-closed.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "card-closing", "Khép thẻ bảo hiểm y tế", 5)
 
     closing_number: str
     dossier_code: str
@@ -25,6 +26,7 @@ class CardIssued(Data):
 
     TOPIC: ClassVar[str] = "insurance.card-issued.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("birth", "health-insurance-card", "Cấp thẻ bảo hiểm y tế", 5)
 
     issue_number: str
     dossier_code: str
@@ -66,6 +68,7 @@ class DeathRegistered(Data):
 
     TOPIC: ClassVar[str] = "justice.death-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "death-registration", "Đăng ký khai tử", 1)
 
     registration_number: str
     dossier_code: str

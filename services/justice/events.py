@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from lienthong.event import Data
+from lienthong.event import Data, Step
 
 
 class BirthAnnulled(Data):
@@ -40,6 +40,7 @@ class BirthRegistered(Data):
 
     TOPIC: ClassVar[str] = "justice.birth-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("birth", "birth-registration", "Đăng ký khai sinh", 1)
 
     registration_number: str
     dossier_code: str
@@ -65,6 +66,7 @@ class DeathRegistered(Data):
 
     TOPIC: ClassVar[str] = "justice.death-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "death-registration", "Đăng ký khai tử", 1)
 
     registration_number: str
     dossier_code: str

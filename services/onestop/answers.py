@@ -7,14 +7,6 @@ from lienthong import Connection
 from services.onestop import store, terms
 from services.onestop.events import Agency
 
-STEPS = {
-    "birth-registration": "Đăng ký khai sinh",
-    "residence-registration": "Đăng ký thường trú",
-    "health-insurance-card": "Cấp thẻ bảo hiểm y tế",
-    "death-registration": "Đăng ký khai tử",
-    "residence-closing": "Xóa đăng ký thường trú",
-    "card-closing": "Khép thẻ bảo hiểm y tế",
-}
 REASONS = {
     "already-registered": "đã đăng ký theo hồ sơ khác",
     "other-dossier-first": "một hồ sơ khác cho cùng người đang được giải quyết",
@@ -41,10 +33,15 @@ async def answer(db: Connection, dossier_code: str, today: date) -> list[str]:
 
 
 def name_on(agencies: list[Agency], department: str, day: date) -> str:
-    """Name a department as it was called on a day; by its name on the bus where the list does not know it."""
+    """Name who did a department's work on a day, the agency it was merged into by then included.
+
+    Where the list does not know it, its name on the bus.
+    """
     for agency in agencies:
-        if agency.department == department and agency.effective_on <= day and _lasts(agency, day):
-            return agency.name
+        if agency.department == department and agency.effective_on <= day:
+            on_the_day = successor_on(agencies, agency.agency_code, day)
+            if on_the_day is not None:
+                return on_the_day.name
     return department
 
 
@@ -68,7 +65,7 @@ def _lasts(agency: Agency, day: date) -> bool:
 
 
 def _tell(step: store.Step, agency: str, today: date) -> str:
-    name = STEPS[step.name]
+    name = terms.STEPS[step.name].label
     if step.done_at is not None:
         return f"{name}: xong ngày {step.done_at.astimezone(terms.HANOI):%d/%m/%Y}."
     if today <= step.due_on:

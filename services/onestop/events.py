@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from lienthong.event import Data
+from lienthong.event import Data, Step
 
 
 class DeathSubmittedDeclarant(Data):
@@ -160,6 +160,7 @@ class CardClosed(Data):
 
     TOPIC: ClassVar[str] = "insurance.card-closed.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "card-closing", "Khép thẻ bảo hiểm y tế", 5)
 
     closing_number: str
     dossier_code: str
@@ -171,6 +172,7 @@ class CardIssued(Data):
 
     TOPIC: ClassVar[str] = "insurance.card-issued.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("birth", "health-insurance-card", "Cấp thẻ bảo hiểm y tế", 5)
 
     issue_number: str
     dossier_code: str
@@ -193,6 +195,7 @@ class BirthRegistered(Data):
 
     TOPIC: ClassVar[str] = "justice.birth-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("birth", "birth-registration", "Đăng ký khai sinh", 1)
 
     registration_number: str
     dossier_code: str
@@ -215,6 +218,7 @@ class DeathRegistered(Data):
 
     TOPIC: ClassVar[str] = "justice.death-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "death-registration", "Đăng ký khai tử", 1)
 
     registration_number: str
     dossier_code: str
@@ -248,6 +252,7 @@ class ResidenceClosed(Data):
 
     TOPIC: ClassVar[str] = "police.residence-closed.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "residence-closing", "Xóa đăng ký thường trú", 7)
 
     closing_number: str
     dossier_code: str
@@ -259,6 +264,7 @@ class ResidenceRegistered(Data):
 
     TOPIC: ClassVar[str] = "police.residence-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("birth", "residence-registration", "Đăng ký thường trú", 7)
 
     residence_number: str
     dossier_code: str

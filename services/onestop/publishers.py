@@ -1,7 +1,8 @@
 """Facts that leave the department: dossiers that counters accepted, how far they are, what citizens think."""
 
-from collections.abc import Iterable
-from datetime import date, datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 from lienthong import Connection, Refused, after_quiet
@@ -19,6 +20,7 @@ from services.onestop.events import (
 UNITS_OF_THE_CITY = 126
 MOST_IN_A_MINUTE = 120
 """No counter accepts more; a faulty client does, and would make every other counter wait."""
+UNIT_CODE = re.compile(r"[0-9]{5}")
 FOREIGN = ("foreign_parent", "child_nationality_code")
 
 
@@ -55,7 +57,36 @@ async def units_are_known(db: Connection) -> bool:
     return await onestop.count_state(db, Unit) >= UNITS_OF_THE_CITY
 
 
-@onestop.takes("dossier", ready=units_are_known)
+async def turn_floods_away(
+    records: Sequence[Mapping[str, Any]], db: Connection
+) -> list[CounterFlooded | None]:
+    """Turn a counter away that submits more in a minute than people could, before others wait for it."""
+    minutes = [_minute_of(record) for record in records]
+    counted = await store.count_in_minutes(db, {minute for minute in minutes if minute})
+    judged: list[CounterFlooded | None] = []
+    for minute in minutes:
+        judged.append(None)
+        if minute is None:
+            continue  # the gate is about to refuse it
+        counted[minute] += 1
+        if counted[minute] > MOST_IN_A_MINUTE:
+            reason = f"one counter submitted more than {MOST_IN_A_MINUTE} dossiers in a minute"
+            judged[-1] = CounterFlooded(reason=reason)
+    return judged
+
+
+def _minute_of(record: Mapping[str, Any]) -> tuple[str, datetime] | None:
+    """Tell which counter submitted, and in which minute."""
+    unit_code, submitted_at = record.get("unit_code"), _instant(record.get("submitted_at"))
+    if not isinstance(unit_code, str) or not UNIT_CODE.fullmatch(unit_code) or submitted_at is None:
+        return None
+    try:
+        return unit_code, submitted_at.astimezone(UTC).replace(second=0, microsecond=0)
+    except OverflowError:
+        return None
+
+
+@onestop.takes("dossier", ready=units_are_known, sift=turn_floods_away)
 async def submit_dossier(record: dict[str, Any], db: Connection) -> None:
     """Submit a birth dossier as a counter entered it.
 
@@ -77,13 +108,13 @@ async def submit_dossier(record: dict[str, Any], db: Connection) -> None:
         await _replace(db, str(replaces), dossier.dossier_code)
 
 
-@onestop.takes("resubmission", ready=after_quiet("resubmission"))
+@onestop.takes("resubmission", ready=after_quiet("resubmission"), sift=turn_floods_away)
 async def resubmit_dossier(record: dict[str, Any], db: Connection) -> None:
     """Submit a birth dossier that a citizen corrected; it names the returned one that it `replaces`."""
     await submit_dossier(record, db)
 
 
-@onestop.takes("death-dossier", ready=units_are_known)
+@onestop.takes("death-dossier", ready=units_are_known, sift=turn_floods_away)
 async def submit_death_dossier(record: dict[str, Any], db: Connection) -> None:
     """Submit a death dossier as a counter entered it; `replaces` as for a birth."""
     fact = dict(record)
@@ -180,9 +211,6 @@ async def _open(
     notice_number: str,
     steps: Iterable[str],
 ) -> None:
-    if await store.count_in_minute(db, dossier.unit_code, dossier.submitted_at) >= MOST_IN_A_MINUTE:
-        counter = f"the counter of unit {dossier.unit_code}"
-        raise CounterFlooded(reason=f"{counter} submitted more than {MOST_IN_A_MINUTE} dossiers in a minute")
     due = {step: terms.due_on(dossier.submitted_at, terms.TERMS[step]) for step in steps}
     await store.open_dossier(
         db,

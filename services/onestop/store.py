@@ -1,6 +1,7 @@
 """The department's own tables: the dossiers, the steps of each, and what citizens think of it."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -101,10 +102,12 @@ SELECT (SELECT due_on FROM done), bool_and(done_at IS NOT NULL OR step = $2) AS 
     max(due_on) AS last_due_on, greatest(max(done_at), $3) AS last_done_at
 FROM step WHERE dossier_code = $1
 """
-_COUNT_IN_MINUTE = """
-SELECT count(*) FROM dossier WHERE unit_code = $1
-AND submitted_at >= date_trunc('minute', $2::timestamptz)
-AND submitted_at < date_trunc('minute', $2::timestamptz) + interval '1 minute'
+_COUNT_IN_MINUTES = """
+SELECT a.unit_code, a.minute, count(*) AS dossiers
+FROM unnest($1::text[], $2::timestamptz[]) AS a(unit_code, minute)
+JOIN dossier d ON d.unit_code = a.unit_code
+    AND d.submitted_at >= a.minute AND d.submitted_at < a.minute + interval '1 minute'
+GROUP BY a.unit_code, a.minute
 """
 _END = """
 UPDATE dossier SET status = $2, reasons = $3, done_at = $4 WHERE dossier_code = $1
@@ -238,9 +241,14 @@ async def note_replaced(db: Connection, dossier_code: str, replaced_by: str) -> 
     await db.execute("UPDATE dossier SET replaced_by = $2 WHERE dossier_code = $1", dossier_code, replaced_by)
 
 
-async def count_in_minute(db: Connection, unit_code: str, at: datetime) -> int:
-    """Count what a counter has submitted in one minute."""
-    return int(await db.fetchval(_COUNT_IN_MINUTE, unit_code, at))
+async def count_in_minutes(
+    db: Connection, minutes: Collection[tuple[str, datetime]]
+) -> Counter[tuple[str, datetime]]:
+    """Count what counters have submitted, each in one minute."""
+    rows = await db.fetch(
+        _COUNT_IN_MINUTES, [unit_code for unit_code, _ in minutes], [minute for _, minute in minutes]
+    )
+    return Counter({(row["unit_code"], row["minute"]): row["dossiers"] for row in rows})
 
 
 async def add_feedback(db: Connection, feedback_id: str, dossier_code: str, rating: int) -> None:

@@ -1,77 +1,33 @@
-"""Legal terms: how many working days each step may take, and on which day that ends."""
+"""Legal terms: how many working days each step may take, as the contracts of the facts that end it say."""
 
-import csv
-from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta, timezone
-from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-HANOI: Final = timezone(timedelta(hours=7))
-HOLIDAYS: Final = Path(__file__).parent / "data" / "holidays.csv"
+from lienthong.working_days import HANOI, due_on, is_working_day, load_holidays, working_days_between
+from services.onestop.events import READS
 
-TERMS: Final = MappingProxyType(
-    {
-        "birth-registration": 1,  # Luật Hộ tịch 60/2014: in the day, or the next one when it came late
-        "residence-registration": 7,  # Luật Cư trú 68/2020, Điều 22
-        "health-insurance-card": 5,  # Nghị định 146/2018
-        "death-registration": 1,  # Luật Hộ tịch 60/2014: in the day, or the next one when it came late
-        "residence-closing": 7,
-        "card-closing": 5,
-    }
-)
+__all__ = [
+    "DEATH_STEPS",
+    "DEPARTMENTS",
+    "HANOI",
+    "STEPS",
+    "TERMS",
+    "due_on",
+    "is_working_day",
+    "load_holidays",
+    "working_days_between",
+]
+
+STEPS: Final = MappingProxyType({fact.STEP.name: fact.STEP for fact in READS.values() if fact.STEP})
+"""Every step that the department follows, by its name."""
+
+TERMS: Final = MappingProxyType({name: step.working_days for name, step in STEPS.items()})
 """Working days from submission to the end of a step."""
 
 DEPARTMENTS: Final = MappingProxyType(
-    {
-        "birth-registration": "justice",
-        "residence-registration": "police",
-        "health-insurance-card": "insurance",
-        "death-registration": "justice",
-        "residence-closing": "police",
-        "card-closing": "insurance",
-    }
+    {fact.STEP.name: fact.TOPIC.partition(".")[0] for fact in READS.values() if fact.STEP}
 )
 """Who does a step, by the name on the bus."""
 
-DEATH_STEPS: Final = ("death-registration", "residence-closing", "card-closing")
-LATE_IN_THE_DAY: Final = time(15)
-"""What comes later counts from the next working day."""
-
-
-def due_on(submitted_at: datetime, working_days: int) -> date:
-    """Tell the last day of a term: working days after the day on which it was submitted."""
-    local = submitted_at.astimezone(HANOI)
-    day = local.date()
-    if local.time() >= LATE_IN_THE_DAY or not is_working_day(day):
-        day = _next_working_day(day)
-    for _ in range(working_days):
-        day = _next_working_day(day)
-    return day
-
-
-def is_working_day(day: date) -> bool:
-    """Tell whether counters work: weekdays but holidays, and the Saturdays that make up for one."""
-    kind = load_holidays().get(day)
-    return kind == "work" if kind else day.weekday() < 5
-
-
-def working_days_between(first: date, last: date) -> int:
-    """Count the working days after `first` up to and with `last`: how late something is."""
-    days = (first + timedelta(days=ahead) for ahead in range(1, (last - first).days + 1))
-    return sum(map(is_working_day, days))
-
-
-@lru_cache(maxsize=1)
-def load_holidays() -> Mapping[date, str]:
-    """Load the table of holidays and of Saturdays worked."""
-    with HOLIDAYS.open(encoding="utf-8", newline="") as file:
-        return MappingProxyType({date.fromisoformat(row["day"]): row["kind"] for row in csv.DictReader(file)})
-
-
-def _next_working_day(day: date) -> date:
-    day += timedelta(days=1)
-    while not is_working_day(day):
-        day += timedelta(days=1)
-    return day
+DEATH_STEPS: Final = tuple(name for name, step in STEPS.items() if step.procedure == "death")
+"""A death's dossier asks for all of them."""

@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from lienthong.event import Data
+from lienthong.event import Data, Step
 
 
 class PersonNumbered(Data):
@@ -27,6 +27,7 @@ class ResidenceClosed(Data):
 
     TOPIC: ClassVar[str] = "police.residence-closed.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "residence-closing", "Xóa đăng ký thường trú", 7)
 
     closing_number: str
     dossier_code: str
@@ -39,6 +40,7 @@ class ResidenceRegistered(Data):
 
     TOPIC: ClassVar[str] = "police.residence-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("birth", "residence-registration", "Đăng ký thường trú", 7)
 
     residence_number: str
     registration_number: str
@@ -84,6 +86,7 @@ class BirthRegistered(Data):
 
     TOPIC: ClassVar[str] = "justice.birth-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("birth", "birth-registration", "Đăng ký khai sinh", 1)
 
     registration_number: str
     dossier_code: str
@@ -105,6 +108,7 @@ class DeathRegistered(Data):
 
     TOPIC: ClassVar[str] = "justice.death-registered.v1"
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+    STEP: ClassVar[Step | None] = Step("death", "death-registration", "Đăng ký khai tử", 1)
 
     registration_number: str
     dossier_code: str

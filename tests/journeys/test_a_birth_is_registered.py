@@ -124,10 +124,12 @@ async def test_a_birth_at_home_is_verified_by_the_health_station_of_the_ward(tow
     assert entry["child"]["birthplace"] == "Trạm y tế phường Mẫu, Phường Ngọc Hà"
 
 
-async def test_a_foreign_father_is_in_the_register_whichever_comes_first(town: Town) -> None:
+@pytest.mark.parametrize("first", ["notice", "dossier"])
+async def test_a_foreign_father_is_in_the_register_whichever_comes_first(town: Town, first: str) -> None:
     """Promise: a father without a personal number is declared by his passport, and never asked twice."""
     number = town.new_number()
-    await town.notify(number)
+    if first == "notice":
+        await town.notify(number)
     father = {
         "full_name": "Max Mustermann",
         "born_on": "1990-04-01",
@@ -135,6 +137,8 @@ async def test_a_foreign_father_is_in_the_register_whichever_comes_first(town: T
         "passport_number": "C01X00T47",
     }
     await town.submit(number, foreign_parent=father, child_nationality_code="VN")
+    if first == "dossier":
+        await town.notify(number)
 
     async def entered() -> Any:
         row = await town.registration(number)

@@ -1,13 +1,13 @@
 """What a citizen is told and tells: how far a dossier is, why it is late, and what they think of it."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import pytest
 
 from lienthong import Refused
 from lienthong.testing import until
 from services.onestop import answers
-from tests.journeys.town import OTHER_WARD, Town
+from tests.journeys.town import Town
 
 
 async def test_a_citizen_hears_who_has_the_dossier_and_how_late_it_is(town: Town) -> None:
@@ -17,6 +17,26 @@ async def test_a_citizen_hears_who_has_the_dossier_and_how_late_it_is(town: Town
         told = await answers.answer(db, code, date(2026, 1, 15))
     assert told[0] == "Đăng ký khai sinh: trễ 8 ngày làm việc tại Cơ quan justice, hạn 06/01/2026."
     assert told[2] == "Đăng ký thường trú: trễ 2 ngày làm việc tại Cơ quan police, hạn 13/01/2026."
+
+
+async def test_two_agencies_that_merged_are_named_as_they_were_on_the_day(town: Town) -> None:
+    """Promise: when two agencies merge, a dossier of before is found with the one that has their duties."""
+    code = await town.submit(town.new_number(), submitted_at="2026-02-26T09:00:00+07:00")
+    joined = {"agency_code": "H26.20", "name": "Cơ quan hợp nhất", "effective_on": "2026-03-01"}
+    await town.hand_in("science", "agency", joined)
+    ended = {"effective_on": "2008-08-01", "ended_on": "2026-03-01", "successor_code": "H26.20"}
+    for number, department in ((2, "police"), (3, "insurance")):
+        agency = {"agency_code": f"H26.0{number}", "name": f"Cơ quan {department}", "department": department}
+        await town.hand_in("science", "agency", agency | ended)
+    known = "SELECT count(*) = 2 FROM lienthong.state WHERE data ->> 'successor_code' = 'H26.20'"
+    await until(lambda: town.find("onestop", known), within=20)
+    async with town.pool("onestop").acquire() as db:
+        before = await answers.answer(db, code, date(2026, 2, 27))
+        after = await answers.answer(db, code, date(2026, 3, 2))
+    assert [
+        name for name in ("police", "insurance") if not any(f"Cơ quan {name}" in one for one in before)
+    ] == []
+    assert [one for one in after if "Cơ quan hợp nhất đang giải quyết" in one] == after[1:]
 
 
 async def test_feedback_about_ones_own_dossier_reaches_the_operations_desk(town: Town) -> None:
@@ -35,18 +55,3 @@ async def test_feedback_about_ones_own_dossier_reaches_the_operations_desk(town:
     await town.hand_in("onestop", "feedback", feedback)
     counted = "SELECT rating FROM feedback WHERE feedback_id = $1"
     assert await until(lambda: town.find("science", counted, feedback["feedback_id"]), within=20) == 5
-
-
-async def test_a_counter_that_floods_delays_nobody_else(town: Town) -> None:
-    """Promise: thousands of dossiers from one counter in a minute are kept aside; others go on at once."""
-    submitted_at = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
-    flooded = 0
-    for _ in range(130):
-        try:
-            await town.submit(town.new_number(), town.new_dossier(OTHER_WARD), submitted_at=submitted_at)
-        except Refused as refused:
-            flooded += refused.code == "counter-flooded"
-    assert flooded == 10
-    number = town.new_number()
-    await town.notify(number)
-    await town.became(await town.submit(number), "completed")

@@ -3,8 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from itertools import count
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,20 @@ from services.trade import handlers as _trade_handlers
 from services.trade import publishers as _trade_publishers
 from services.trade import store as trade_store
 from services.trade import trade
+from tests.journeys.papers import (
+    HOSPITAL,
+    NUMBERS,
+    OTHER_WARD,
+    STATION,
+    WARD,
+    birth,
+    birth_dossier,
+    death,
+    death_dossier,
+    unit,
+)
+
+__all__ = ["HOSPITAL", "OTHER_WARD", "STATION", "WARD", "Town", "birth", "death", "open_town", "unit"]
 
 DECLARED = (
     _health_handlers,
@@ -63,14 +76,10 @@ TABLES: dict[Department, str] = {
     trade: trade_store.TABLES,
 }
 
-HOSPITAL, STATION = "01169", "01B55"
-WARD, OTHER_WARD = "00004", "00008"
 FORMER = {
     WARD: ("00004", "Phường Trúc Bạch", "Phường Ba Đình"),
     OTHER_WARD: ("00007", "Phường Cống Vị", "Phường Ngọc Hà"),
 }
-ALL_THREE = ("birth-registration", "residence-registration", "health-insurance-card")
-NUMBERS = count(1)
 
 
 class Town:
@@ -175,80 +184,6 @@ class Town:
 
         await until(more, within=20)
         return done
-
-
-def birth(number: str) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    return {
-        "notification_id": number,
-        "facility_code": number[:5],
-        "born_at": (now - timedelta(hours=30)).isoformat(),
-        "notified_at": (now - timedelta(hours=20)).isoformat(),
-        "sex": "female",
-        "mother": {
-            "personal_number": "099199000001",
-            "full_name": "Nguyễn Thị Mẫu",
-            "born_on": "1999-03-08",
-            "ethnicity_code": "01",
-            "unit_code": WARD,
-        },
-    }
-
-
-def birth_dossier(code: str, number: str) -> dict[str, Any]:
-    return {
-        "dossier_code": code,
-        "notification_id": number,
-        "unit_code": code[4:9],
-        "submitted_at": (datetime.now(UTC) - timedelta(minutes=next(NUMBERS))).isoformat(),
-        "procedures": list(ALL_THREE),
-        "child": {"full_name": "Trần Mẫu An"},
-        "declarant": {"relationship": "mother"},
-    }
-
-
-def death(notice: str) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    return {
-        "notice_id": notice,
-        "facility_code": notice[:5],
-        "died_at": (now - timedelta(hours=30)).isoformat(),
-        "notified_at": (now - timedelta(hours=29)).isoformat(),
-        "deceased": {
-            "personal_number": f"099044{next(NUMBERS):06d}",
-            "full_name": "Trần Văn Cụ",
-            "born_on": "1944-02-03",
-            "unit_code": WARD,
-        },
-    }
-
-
-def death_dossier(code: str, notice: str) -> dict[str, Any]:
-    return {
-        "dossier_code": code,
-        "notice_id": notice,
-        "unit_code": code[4:9],
-        "submitted_at": (datetime.now(UTC) - timedelta(minutes=next(NUMBERS))).isoformat(),
-        "declarant": {
-            "relationship": "child",
-            "personal_number": "099070000003",
-            "full_name": "Trần Văn Con",
-        },
-    }
-
-
-def unit(code: str, name: str, *former: tuple[str, str]) -> dict[str, Any]:
-    """Write a ward of today that holds former ones, each whole."""
-    return {
-        "unit_code": code,
-        "name": name,
-        "kind": "ward",
-        "effective_on": "2025-07-01",
-        "former_units": [
-            {"former_code": old, "name": called, "district": "Quận Ba Đình", "divided": False}
-            for old, called in former
-        ],
-    }
 
 
 def _facility(code: str, name: str, kind: str, ward: str) -> Facility:

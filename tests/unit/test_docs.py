@@ -149,3 +149,9 @@ def test_every_decision_and_every_operators_page_is_in_its_index() -> None:
         for p in ROOT.glob("docs/operate/*.md")
         if p.name != "README.md" and f"({p.name})" not in operate
     ] == []
+
+
+def test_every_journey_is_among_the_promises_of_the_readme() -> None:
+    promised = (ROOT / "README.md").read_text(encoding="utf-8")
+    journeys = [f"tests/journeys/{path.name}" for path in ROOT.glob("tests/journeys/test_*.py")]
+    assert [journey for journey in journeys if f"`{journey}" not in promised] == []

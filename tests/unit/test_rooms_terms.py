@@ -55,6 +55,18 @@ def test_the_table_holds_weekdays_off_and_saturdays_worked_only():
     assert {day.year for day in terms.load_holidays()} == {2025, 2026, 2027}
 
 
+def test_the_legal_terms_are_those_of_the_contracts():
+    assert dict(terms.TERMS) == {
+        "birth-registration": 1,
+        "residence-registration": 7,
+        "health-insurance-card": 5,
+        "death-registration": 1,
+        "residence-closing": 7,
+        "card-closing": 5,
+    }
+    assert terms.DEPARTMENTS["residence-closing"] == "police"
+
+
 def test_every_step_has_a_term_and_a_department():
     assert terms.TERMS.keys() == terms.DEPARTMENTS.keys()
     assert set(terms.DEATH_STEPS) < terms.TERMS.keys()
