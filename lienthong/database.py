@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS lienthong.intake (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX IF NOT EXISTS intake_kind ON lienthong.intake (kind, id);
 CREATE TABLE IF NOT EXISTS lienthong.intake_problems (
     id bigint PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL, received_at timestamptz NOT NULL,
     refused_at timestamptz NOT NULL DEFAULT now(), code text NOT NULL, reason text NOT NULL

@@ -22,6 +22,9 @@ LARGEST_RAW: Final = 1_048_576
 LONGEST_SECONDS: Final = 0.1
 """A fact reaches the bus when its transaction ends, and the relay waits for the oldest: keep them short."""
 
+FEWEST_RECORDS: Final = 20
+"""What a turn looks at, at least."""
+
 _FETCH: Final = """
 SELECT id, raw FROM lienthong.intake WHERE kind = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
@@ -89,6 +92,7 @@ class Intake:
         self._take = take
         self._ready = ready
         self._settings = settings
+        self._most = FEWEST_RECORDS
         self._log = get_log(department=settings.username, kind=kind)
 
     async def run(self, pool: Pool, stopping: asyncio.Event, nudge: Callable[[], None]) -> None:
@@ -111,7 +115,7 @@ class Intake:
     async def take_waiting(self, pool: Pool) -> int:
         """Take one batch in one transaction, if it is ready; a record that fails is set aside alone."""
         async with borrow(pool) as db, db.transaction():
-            rows = await db.fetch(_FETCH, self.kind, self._settings.batch_records)
+            rows = await db.fetch(_FETCH, self.kind, self._most)
             # Asked after the rows are seen: what came in before them is then seen too, or taken already.
             if not rows or (self._ready is not None and not await self._ready(db)):
                 return 0
@@ -124,6 +128,8 @@ class Intake:
                     [why.reason for _, why in unsound],
                 )
             await db.execute("DELETE FROM lienthong.intake WHERE id = ANY($1::bigint[])", taken)
+        # About as many as a turn has time for: what is fetched and not taken is fetched again.
+        self._most = min(max(2 * len(taken), FEWEST_RECORDS), self._settings.batch_records)
         metrics.INTAKE_PROBLEMS.labels(self.kind).inc(len(unsound))
         self._log.info("intake_taken", records=len(taken), problems=len(unsound))
         return len(taken)
