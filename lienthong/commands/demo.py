@@ -17,6 +17,7 @@ from rich.text import Text
 
 from lienthong.commands.ledger import Reading, draw
 from lienthong.commands.up import Screen
+from lienthong.declare_once import Sums, spared
 from lienthong.demo import Scale
 from lienthong.demo.play import Play, Story
 from lienthong.ledger import Ledger
@@ -90,13 +91,14 @@ async def _play(play: Play, screen: Screen, *, once: bool, report: Path | None, 
                 await play.watch(show)
             with Reading(screen.console) as show:
                 ledger = await play.account(show)
-            told = _report(play, ledger)
+            asked = await play.declared_once()
+            told = _report(play, ledger, asked)
             if report is not None:
                 _write(report, told)
             if as_json:
                 sys.stdout.write(orjson.dumps(told).decode() + "\n")
             else:
-                Console().print(summary(play.story, ledger))
+                Console().print(summary(play.story, ledger, asked))
             if not once:
                 screen.step(
                     "Everything stays up until Ctrl-C. `lienthong status` says where;"
@@ -144,9 +146,9 @@ def table(story: Story) -> Table:
     return drawn
 
 
-def summary(story: Story, ledger: Ledger) -> Group:
+def summary(story: Story, ledger: Ledger, asked: list[Sums]) -> Group:
     """Draw the account for a person."""
-    told = Text()
+    told = Text(f"{spared(asked)}\n" if asked else "")
     told.append(
         f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s"
     )
@@ -170,7 +172,7 @@ def _write(report: Path, told: dict[str, Any]) -> None:
     unfinished.replace(report)
 
 
-def _report(play: Play, ledger: Ledger) -> dict[str, Any]:
+def _report(play: Play, ledger: Ledger, asked: list[Sums]) -> dict[str, Any]:
     story = play.story
     return {
         "seconds": story.settled_seconds or story.seconds(),
@@ -179,5 +181,6 @@ def _report(play: Play, ledger: Ledger) -> dict[str, Any]:
         "fed": story.fed,
         "peak_mb": story.peak_mb,
         "disk_mb": play.disk_mb(),
+        "declared_once": {one.form.form: one.as_json() for one in asked},
         **ledger.as_json(),
     }

@@ -24,6 +24,7 @@ from lienthong.cluster.apply import apply_contracts
 from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import Contracts, load_contracts
 from lienthong.database import GONE, Connection
+from lienthong.declare_once import Sums, load_forms, sums
 from lienthong.demo import Scale, witness
 from lienthong.demo.rooms import TURNS, Rooms, draw_input, find_rooms, in_turns
 from lienthong.embedded import folder
@@ -274,6 +275,10 @@ class Play:
     async def account(self, show: Show) -> Ledger:
         """Balance the ledger."""
         return await draw_up(self.contracts, self.data, show)
+
+    async def declared_once(self) -> list[Sums]:
+        """Sum what citizens were asked, and were not, over the dossiers on the bus."""
+        return await sums(load_forms(self.contracts), admin_connection(self.data).for_aiokafka())
 
     async def _database(self, name: str, purpose: str = "look") -> Connection:
         """Open a department's database as the super user, who looks and hands in, no more."""
