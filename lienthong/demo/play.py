@@ -60,6 +60,8 @@ class Story:
     rows: list[dict[str, Any]] = field(default_factory=list)
     peak_mb: dict[str, float] = field(default_factory=dict)
     """Greatest resident memory seen of each process, megabytes; of PostgreSQL with its sessions."""
+    disk_mb: float = 0.0
+    """What the whole city takes on the disk at its account, megabytes."""
     refused: dict[str, int] = field(default_factory=dict)
     """Refused facts by the topic they were meant for."""
 
@@ -214,11 +216,13 @@ class Play:
                     used += sum(_own_memory(session) for session in process.children())
                 self.story.peak_mb[name] = max(round(used / 1e6, 1), self.story.peak_mb.get(name, 0.0))
 
-    def disk_mb(self) -> float:
-        """Measure what the whole city takes on the disk, megabytes."""
-        return round(
-            sum(file.lstat().st_blocks * 512 for file in self.data.rglob("*") if file.is_file()) / 1e6, 1
-        )
+    def _measure_disk(self) -> float:
+        """Measure what the whole city takes on the disk, megabytes; files may go meanwhile."""
+        used = 0
+        for file in self.data.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                used += file.lstat().st_blocks * 512
+        return round(used / 1e6, 1)
 
     def _is_settled(self, state: tuple[Any, ...]) -> bool:
         waiting, rows = state
@@ -273,7 +277,8 @@ class Play:
                 }
 
     async def account(self, show: Show) -> Ledger:
-        """Balance the ledger."""
+        """Balance the ledger, and measure what the city takes on the disk."""
+        self.story.disk_mb = await asyncio.to_thread(self._measure_disk)
         return await draw_up(self.contracts, self.data, show)
 
     async def declared_once(self) -> list[Sums]:
