@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,8 +39,8 @@ from lienthong.settings import load_bus
 MARK: Final = "demo"
 """A file of this name says that a data folder holds a demo's data and nothing else."""
 
-LOOK_SECONDS, LOOKS_LEAVE = (0.5, 10.0), 20
-"""Between two looks, at least and at most; looking takes one part in so many of the time."""
+LOOK_SECONDS, LOOKS_LEAVE = (0.5, 10.0), 5
+"""Between two looks, at least and at most; a long look is followed by a rest so many times as long."""
 STALL_SECONDS: Final = 60.0
 """Nothing moves for so long: the account is drawn up as it stands."""
 
@@ -187,7 +187,8 @@ class Play:
                 if time.monotonic() - moved > STALL_SECONDS:
                     return
                 least, most = LOOK_SECONDS
-                await asyncio.sleep(min(max(least, LOOKS_LEAVE * (time.monotonic() - began)), most))
+                rest = least if state is None else LOOKS_LEAVE * (time.monotonic() - began)
+                await asyncio.sleep(min(max(least, rest), most))
         finally:
             fed.cancel()
             listening.cancel()
@@ -233,6 +234,7 @@ class Play:
         rooms = [room.name for room in find_rooms(self.root)]
         waiting = 0
         published: dict[str, int] = {}
+        first: datetime | None = None
         dealt: dict[tuple[str, str], Any] = {}
         for name in rooms:
             db = await self._database(name)
@@ -240,8 +242,11 @@ class Play:
                 "SELECT (SELECT count(*) FROM lienthong.intake) + (SELECT count(*) FROM lienthong.outbox)"
                 " + (SELECT count(*) FROM lienthong.dead_letter)"
             )
-            for row in await db.fetch("SELECT topic, count(*) FROM lienthong.published GROUP BY 1"):
+            for row in await db.fetch(
+                "SELECT topic, count(*), min(acknowledged_at) AS first FROM lienthong.published GROUP BY 1"
+            ):
                 published[row["topic"]] = row["count"]
+                first = min(first or row["first"], row["first"])
             for row in await db.fetch(
                 "SELECT topic, consumer_group, count(*) FILTER (WHERE outcome = 'handled') AS handled,"
                 " count(*) FILTER (WHERE outcome <> 'handled') AS set_aside,"
@@ -249,8 +254,9 @@ class Play:
                 " extract(epoch FROM handled_at - recorded)) AS latency FROM lienthong.inbox GROUP BY 1, 2"
             ):
                 dealt[row["topic"], row["consumer_group"]] = row
-        if published and self.story.first_event_seconds is None:
-            self.story.first_event_seconds = self.story.seconds()
+        if first is not None and self.story.first_event_seconds is None:
+            ago = (datetime.now(UTC) - first).total_seconds()
+            self.story.first_event_seconds = round(self.story.seconds() - ago, 1)
         self.story.rows = [*self._rows(rooms, published, dealt)]
         return waiting, tuple((row["topic"], row["group"], row["lag"], row["in"]) for row in self.story.rows)
 
