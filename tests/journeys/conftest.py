@@ -95,7 +95,7 @@ def played(folder: Path, *arguments: str) -> Iterator[City]:
                 child.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """A small city that has been played to its account and is still up."""
     with played(tmp_path_factory.mktemp("city"), "--dossiers", "450", "--pace", "4") as city:
@@ -103,7 +103,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         yield city
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def town(scratch: Scratch, data: Path) -> AsyncIterator[Town]:
     """Seven departments in this process, for the journeys that tell one family's story."""
     async with open_town(data, scratch.root) as town:
