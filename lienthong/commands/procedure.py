@@ -72,7 +72,10 @@ def list_procedures(as_json: AsJson = False) -> None:
 
 @procedure_app.command("show")
 def show(
-    dossier: Annotated[str, typer.Argument(help="The dossier's code, as on the citizen's receipt.")],
+    dossier: Annotated[
+        str | None,
+        typer.Argument(help="The dossier's code, as on the citizen's receipt; without it, the newest codes."),
+    ] = None,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder of the bus.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,6 +86,9 @@ def show(
 
     Example: lienthong procedure show H26.00004-251116-0001
     """
+    if dossier is None:
+        _show_newest(data, as_json=as_json)
+        return
     if not dossier.isprintable() or not 0 < len(dossier) <= LONGEST_CODE:
         raise typer.BadParameter(f"a code has 1 to {LONGEST_CODE} characters", param_hint="DOSSIER")
     contracts = load_contracts(find_root())
@@ -98,6 +104,19 @@ def show(
         console = Console(soft_wrap=True, highlight=False)
         for line in lines_of(story):
             console.print(line, markup=False)
+
+
+def _show_newest(data: Path | None, *, as_json: bool) -> None:
+    client = admin_connection(find_data(data)).for_confluent()
+    newest = search.find_newest(derive(load_contracts(find_root())), client)
+    if as_json:
+        rows = [{"submitted_at": at, "dossier": code, "procedure": name} for at, code, name in newest]
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    for submitted_at, code, name in newest:
+        typer.echo(f"{code}  {submitted_at}  {name}")
+    if not newest:
+        typer.echo("Trên trục chưa có hồ sơ nào. The bus holds no dossier yet.")
 
 
 def _unknown(dossier: str, *, as_json: bool) -> None:

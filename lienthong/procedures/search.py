@@ -1,17 +1,22 @@
 """Read the topics of procedures from end to end, and take up only the records that hold a code looked for."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition, admin
 
 from lienthong.errors import BusNotUsable
+from lienthong.procedures.procedure import Procedure
 from lienthong.procedures.trail import Record, Trail
 
 SECONDS: Final = 30.0
 """How long a broker may be silent."""
 AT_ONCE: Final = 10_000
+NEWEST: Final = 2
+"""How many of each partition are looked at for the newest dossiers."""
 Place = tuple[Any, Any]
 """A topic and a partition of it."""
 Progress = Callable[[int, int], None]
@@ -30,12 +35,48 @@ def follow(trail: Trail, client: dict[str, Any], progress: Progress) -> None:
         BusNotUsable: the brokers do not answer.
     """
     topics = {fact.topic for procedure in trail.procedures.values() for fact in procedure.facts}
+    with _reading(client, topics) as (consumer, spans):
+        for wanted, codes in trail.rounds():
+            round_ = {place: span for place, span in spans.items() if place[0] in wanted}
+            for found in _holding(consumer, round_, codes, progress):
+                trail.take(found)
+
+
+def find_newest(procedures: Mapping[str, Procedure], client: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Find some of the newest dossiers, the newest first: (submitted at, code, procedure).
+
+    Raises:
+        BusNotUsable: the brokers do not answer.
+    """
+    openings = {
+        fact.topic: procedure.opening
+        for procedure in procedures.values()
+        for fact in procedure.facts
+        if fact.part == "opens"
+    }
+    found = []
+    with _reading(client, openings) as (consumer, spans):
+        last = {place: (max(low, high - NEWEST), high) for place, (low, high) in spans.items()}
+        for record in _holding(consumer, last, (b"",), lambda *_: None):
+            opening = openings[record.topic]
+            with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
+                told = orjson.loads(record.value or b"")
+                found.append((str(told[opening.submitted_at]), str(told[opening.dossier]), opening.name))
+    return sorted(found, reverse=True)
+
+
+@contextlib.contextmanager
+def _reading(
+    client: dict[str, Any], topics: Iterable[str]
+) -> Iterator[tuple[Consumer, dict[Place, tuple[int, int]]]]:
+    """Open a consumer, and find what each partition of the topics holds now."""
     # No group is joined and nothing is committed; librdkafka wants a name all the same.
     reading = {
         "group.id": "procedure-show",
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "fetch.wait.max.ms": 10,
+        "log_level": 2,  # what ends with the command needs no telling
     }
     consumer = None
     try:
@@ -43,10 +84,7 @@ def follow(trail: Trail, client: dict[str, Any], progress: Progress) -> None:
         consumer = Consumer(client | reading)
         # Else it learns of each round's topics anew, a second every time.
         consumer.list_topics(timeout=SECONDS)
-        for wanted, codes in trail.rounds():
-            round_ = {place: span for place, span in spans.items() if place[0] in wanted}
-            for found in _holding(consumer, round_, codes, progress):
-                trail.take(found)
+        yield consumer, spans
     except KafkaException as error:
         raise BusNotUsable(
             reason=f"The bus does not answer: {error.args[0].str()}.",

@@ -23,7 +23,7 @@ from tests.broker.scratch import City
 from tests.journeys.papers import ALL_THREE, birth, birth_dossier, death, death_dossier
 from tests.journeys.town import Town
 
-COMPLETED = "onestop.dossier-completed.v1"
+SUBMITTED, COMPLETED = "onestop.dossier-submitted.v1", "onestop.dossier-completed.v1"
 Asked = Callable[..., Awaitable[tuple[int, str, str]]]
 Told = Callable[..., Awaitable[Story]]
 
@@ -185,6 +185,15 @@ async def test_a_dossier_that_nobody_opened_is_told_so(town: Town, ask: Asked) -
     failed, output, errors = await ask("show", "H26.00004-250701-9999")
     assert (failed, output) == (1, "")
     assert "không có hồ sơ H26.00004-250701-9999" in errors
+
+
+async def test_who_has_no_code_is_shown_the_newest(town: Town, told: Told, ask: Asked) -> None:
+    """Promise: nobody needs to know a code to begin with."""
+    code = await town.submit(town.new_number())
+    await told(code, SUBMITTED)
+    status, output, _ = await ask("show", "--json")
+    assert status == 0
+    assert code in [dossier["dossier"] for dossier in orjson.loads(output)]
 
 
 def _personal(record: dict[str, Any]) -> list[str]:
