@@ -298,20 +298,6 @@ def test_a_broker_that_cannot_start_is_told_with_its_reason_and_nothing_stays_be
     assert find_bus(tmp_path) is None
 
 
-async def test_with_three_brokers_writing_goes_on_while_one_is_killed(tmp_path: Path) -> None:
-    with Bus(tmp_path, 3) as bus:
-        assert sorted(bus.children) == ["kafka-1", "kafka-2", "kafka-3", "postgres"]
-        make_topic(bus.description, tmp_path, "three.copies", copies=3)
-        admin = AdminClient(client(bus.description, tmp_path))
-        leader = admin.list_topics("three.copies", timeout=5).topics["three.copies"].partitions[0].leader
-        write(bus.description, tmp_path, "three.copies", ["before"])
-        killed = bus.children[f"kafka-{leader}"]
-        os.kill(killed, signal.SIGKILL)
-        write(bus.description, tmp_path, "three.copies", ["after"])
-        await until(replaced(bus, f"kafka-{leader}", killed), within=30)
-        assert read(bus.description, tmp_path, "three.copies") == ["before", "after"]
-
-
 def test_the_programs_are_those_of_postgresql_18() -> None:
     said = subprocess.run([programs() / "postgres", "--version"], capture_output=True, text=True, check=True)
     assert said.stdout.startswith("postgres (PostgreSQL) 18.")
