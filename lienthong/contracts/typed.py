@@ -170,7 +170,7 @@ def _long_lists(owner: str, fields: tuple[Field, ...]) -> list[str]:
     blocks = []
     for item in fields:
         inner = item.items if item.logical_type == "array" and item.items is not None else item
-        if inner.codes and len(_line(owner, item, literals=True)) > WIDTH:
+        if _has_literal(inner) and len(_line(owner, item, literals=True)) > WIDTH:
             rows = "".join(f"    {_quoted(code.value)},\n" for code in inner.codes)
             blocks.append(f"{owner}{names.class_name(item.name)} = Literal[\n{rows}]")
     return blocks
@@ -182,10 +182,15 @@ def _kind(owner: str, item: Field, *, literals: bool) -> str:
             return owner + names.class_name(item.name)
         case "array" if item.items is not None:
             return f"tuple[{_kind(owner, replace(item.items, name=item.name), literals=literals)}, ...]"
-        case _ if item.codes:
+        case _ if _has_literal(item):
             return _literal(item) if literals else owner + names.class_name(item.name)
         case plain:
             return _PLAIN[plain]
+
+
+def _has_literal(item: Field) -> bool:
+    """Tell whether a class may rely on a code list: an open one may grow while the class is in use."""
+    return bool(item.codes) and not item.has_open_codes
 
 
 def _literal(item: Field) -> str:

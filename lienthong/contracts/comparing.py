@@ -1,0 +1,320 @@
+"""Judge the differences of one field: types, bounds, texts, codes, lists, objects, protection (hop 3)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any, Final
+
+from lienthong.contracts.contract import CLASSIFICATIONS
+from lienthong.contracts.inclusion import Text, find_text_outside, iter_texts
+from lienthong.contracts.machine import TooHard, pattern_of_codes
+
+Schema = Mapping[str, Any]
+TEXT: Final = ("pattern", "minLength", "maxLength")
+BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+ITEMS: Final = ("minItems", "maxItems", "uniqueItems")
+_KNOWN: Final = frozenset(
+    {"type", "format", "title", "description", "x-classification", "x-open", "x-codes", "enum", "items"}
+    | {"properties", "required", "additionalProperties", *TEXT, *BOUNDS, *ITEMS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A difference, under the name of its rule; `values` at the path may show the harm."""
+
+    path: str
+    rule: str
+    keyword: str
+    before: Any
+    after: Any
+    values: tuple[Any, ...] = ()
+
+
+def kind_of(schema: Schema) -> str:
+    """Name what a field's values are: its type, or its format where that decides the class."""
+    return str(schema.get("format") or schema.get("type"))
+
+
+def judge_object(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    """Compare two objects field by field, and what is said of themselves."""
+    yield from _labels(path, old, new)
+    yield from _fields(path, old, new)
+
+
+def judge_field(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    """Compare one field of two versions."""
+    yield from _labels(path, old, new)
+    yield from _protection(path, old, new)
+    for keyword in sorted((old.keys() | new.keys()) - _KNOWN):
+        if old.get(keyword) != new.get(keyword):
+            yield Found(path, "construct-unknown", keyword, old.get(keyword), new.get(keyword))
+    was, is_now = kind_of(old), kind_of(new)
+    if was != is_now:
+        rule = "type-widened" if (was, is_now) == ("integer", "number") else "type-changed"
+        yield Found(path, rule, "type", was, is_now)
+        return
+    judge = _BY_KIND.get(was)
+    if judge is not None:
+        yield from judge(path, old, new)
+
+
+def _fields(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    before, after = old.get("properties", {}), new.get("properties", {})
+    for name in sorted(before.keys() | after.keys()):
+        where = f"{path}/{name}"
+        was, is_now = name in old.get("required", ()), name in new.get("required", ())
+        if name not in before:
+            yield Found(where, "required-field-added" if is_now else "field-added", "field", None, name)
+        elif name not in after:
+            yield Found(where, "field-removed", "field", name, None)
+        else:
+            if was != is_now:
+                rule = "became-required" if is_now else "became-optional"
+                yield Found(where, rule, "required", was, is_now)
+            yield from judge_field(where, before[name], after[name])
+
+
+def _labels(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    for keyword in ("title", "description"):
+        # The first files that were frozen hold no description of fields and codes: nothing to compare.
+        if keyword in old and old[keyword] != new.get(keyword):
+            yield Found(path, "label-changed", keyword, old[keyword], new.get(keyword))
+    before, after = old.get("x-codes", {}), new.get("x-codes", {})
+    for code in sorted(before.keys() & after.keys()):
+        if before[code] != after[code]:
+            yield Found(path, "label-changed", code, before[code], after[code])
+
+
+def _protection(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    before, after = old.get("x-classification", "public"), new.get("x-classification", "public")
+    if before != after:
+        lowered = CLASSIFICATIONS.index(after) < CLASSIFICATIONS.index(before)
+        rule = "protection-lowered" if lowered else "protection-raised"
+        yield Found(path, rule, "x-classification", before, after)
+
+
+def _text(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    """Compare strings: bounds with bounds, code lists with code lists, and the one with the other."""
+    codes, now = old.get("enum"), new.get("enum")
+    if codes is None and now is None:
+        yield from _text_bounds(path, old, new)
+    elif codes is not None and now is not None:
+        yield from _codes(path, old, new)
+    elif codes is not None:
+        yield from _codes_to_text(path, old, new)
+    else:
+        yield from _text_to_codes(path, old, new)
+
+
+def _text_bounds(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    before, after = Text.of(old), Text.of(new)
+    if before == after:
+        return
+    keyword = next(one for one in TEXT if old.get(one) != new.get(one))
+    words = (_bounds_of(old, TEXT), _bounds_of(new, TEXT))
+    try:
+        outside = find_text_outside(before, after)
+    except TooHard:
+        yield Found(path, "text-undecided", keyword, *words, _samples(before))
+        return
+    if outside is None:
+        yield Found(path, "text-widened", keyword, *words)
+    else:
+        yield Found(path, "text-narrowed", keyword, *words, (outside, *_samples(before)))
+
+
+def _codes(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    before, after = old["enum"], new["enum"]
+    was_open, is_open = bool(old.get("x-open")), bool(new.get("x-open"))
+    if removed := tuple(one for one in before if one not in after):
+        yield Found(path, "code-removed", "enum", ", ".join(removed), None, removed)
+    if added := tuple(one for one in after if one not in before):
+        rule = "open-code-added" if was_open else "code-added"
+        yield Found(path, rule, "enum", None, ", ".join(added), added)
+    if was_open != is_open:
+        rule = "codes-opened" if is_open else "codes-closed"
+        words = ["open" if one else "closed" for one in (was_open, is_open)]
+        yield Found(path, rule, "x-open", words[0], words[1], ("another-code",))
+
+
+def _codes_to_text(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    lost = tuple(one for one in old["enum"] if _is_outside(one, Text.of(new)))
+    shown = (", ".join(old["enum"]), _bounds_of(new, TEXT))
+    if lost:
+        yield Found(path, "code-removed", "enum", ", ".join(lost), shown[1], lost)
+    if old.get("x-open"):
+        yield Found(path, "text-widened", "enum", *shown)
+    else:
+        yield Found(path, "codes-opened", "enum", *shown, _samples(Text.of(new)))
+
+
+def _text_to_codes(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    before = Text.of(old)
+    shown = (_bounds_of(old, TEXT), ", ".join(new["enum"]))
+    try:
+        outside = find_text_outside(before, Text(pattern_of_codes(new["enum"])))
+    except TooHard:
+        yield Found(path, "text-undecided", "enum", *shown, _samples(before))
+        return
+    if outside is None:
+        yield Found(path, "codes-closed", "enum", *shown)
+    else:
+        yield Found(path, "text-narrowed", "enum", *shown, (outside, *_samples(before)))
+
+
+def _is_outside(code: str, text: Text) -> bool:
+    try:
+        return find_text_outside(Text(pattern_of_codes([code])), text) is not None
+    except TooHard:
+        return True
+
+
+def _samples(text: Text) -> tuple[str, ...]:
+    try:
+        return tuple(iter_texts(text, 30))
+    except TooHard:
+        return ()
+
+
+def _numbers(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    if all(old.get(one) == new.get(one) for one in BOUNDS):
+        return
+    keyword = next(one for one in BOUNDS if old.get(one) != new.get(one))
+    words = (_bounds_of(old, BOUNDS), _bounds_of(new, BOUNDS))
+    before, after = Range.of(old), Range.of(new)
+    if before.is_empty or before.is_within(after):
+        yield Found(path, "bound-widened", keyword, *words)
+    else:
+        yield Found(path, "bound-narrowed", keyword, *words, before.samples(after))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers that bounds allow: from, to (each itself allowed or not), in steps or without."""
+
+    low: Fraction | None
+    high: Fraction | None
+    low_open: bool
+    high_open: bool
+    step: Fraction | None
+    whole: bool
+
+    @classmethod
+    def of(cls, schema: Schema) -> "Range":
+        """Read bounds; where numbers go in steps, the ends are moved to the steps that are allowed."""
+        low, low_open = _tightest(schema, "minimum", "exclusiveMinimum", max)
+        high, high_open = _tightest(schema, "maximum", "exclusiveMaximum", min)
+        whole = schema.get("type") == "integer"
+        step = Fraction(str(schema["multipleOf"])) if "multipleOf" in schema else None
+        if whole and (step is None or (1 / step).denominator == 1):
+            step = Fraction(1)
+        if step is not None:
+            if low is not None:
+                at = floor(low / step) + 1 if low_open else ceil(low / step)
+                low, low_open = at * step, False
+            if high is not None:
+                at = ceil(high / step) - 1 if high_open else floor(high / step)
+                high, high_open = at * step, False
+        return cls(low, high, low_open, high_open, step, whole)
+
+    @property
+    def is_empty(self) -> bool:
+        if self.low is None or self.high is None:
+            return False
+        return self.low > self.high or (self.low == self.high and (self.low_open or self.high_open))
+
+    def is_within(self, other: "Range") -> bool:
+        """Tell whether every number of this range surely belongs to the other one."""
+        steps = other.step is None or (
+            self.step is not None
+            and (self.step == other.step or (self.step / other.step).denominator == 1)
+            and (self.step == other.step or (other.step.denominator == 1 and self.step.denominator == 1))
+        )
+        below = other.low is None or (
+            self.low is not None
+            and (self.low > other.low or (self.low == other.low and (self.low_open or not other.low_open)))
+        )
+        above = other.high is None or (
+            self.high is not None
+            and (
+                self.high < other.high
+                or (self.high == other.high and (self.high_open or not other.high_open))
+            )
+        )
+        return steps and below and above
+
+    def samples(self, other: "Range") -> tuple[int | float, ...]:
+        """Give numbers of this range, its ends and what lies about the other's ends first."""
+        step = self.step or Fraction(1, 8)
+        ends = [end for end in (self.low, self.high, other.low, other.high) if end is not None] or [
+            Fraction(0)
+        ]
+        near = [floor(end / step) * step + n * step for end in ends for n in (0, -1, 1, 2, -2, 3)]
+        near += [end + n * Fraction(1, 1000) for end in ends if self.step is None for n in (1, -1)]
+        within = [one for one in dict.fromkeys(ends + near) if self._holds(one)]
+        return tuple(int(one) if one.denominator == 1 else float(one) for one in within)
+
+    def _holds(self, number: Fraction) -> bool:
+        below = self.low is None or number > self.low or (number == self.low and not self.low_open)
+        above = self.high is None or number < self.high or (number == self.high and not self.high_open)
+        return below and above and (self.step is None or (number / self.step).denominator == 1)
+
+
+def _tightest(
+    schema: Schema, closed: str, opened: str, choose: Callable[..., Fraction]
+) -> tuple[Fraction | None, bool]:
+    ends = {name: Fraction(schema[name]) for name in (closed, opened) if name in schema}
+    if not ends:
+        return None, False
+    end = choose(ends.values())
+    return end, ends.get(opened) == end
+
+
+def _array(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    yield from _array_size(path, old, new)
+    yield from judge_field(f"{path}/*", old.get("items", {}), new.get("items", {}))
+
+
+def _array_size(path: str, old: Schema, new: Schema) -> Iterator[Found]:
+    if all(old.get(one) == new.get(one) for one in ITEMS):
+        return
+    keyword = next(one for one in ITEMS if old.get(one) != new.get(one))
+    words = (_bounds_of(old, ITEMS), _bounds_of(new, ITEMS))
+    least, most = old.get("minItems", 0), _most_items(old)
+    fewer = new.get("minItems", 0) > least
+    more = new.get("maxItems") is not None and (most is None or most > new["maxItems"])
+    unique = bool(new.get("uniqueItems")) and not old.get("uniqueItems") and (most is None or most > 1)
+    yield Found(path, "items-narrowed" if fewer or more or unique else "items-widened", keyword, *words)
+
+
+def _most_items(schema: Schema) -> int | None:
+    """Give how many elements an array can have; what must all differ cannot be more than there are values."""
+    most: int | None = schema.get("maxItems")
+    items = schema.get("items", {})
+    values: int | None = None
+    if schema.get("uniqueItems"):
+        if "enum" in items:
+            values = len(items["enum"])
+        elif items.get("type") == "boolean":
+            values = 2
+        elif items.get("type") == "integer":
+            allowed = Range.of(items)
+            if allowed.low is not None and allowed.high is not None and allowed.step is not None:
+                values = max(0, int((allowed.high - allowed.low) / allowed.step) + 1)
+    ends = [one for one in (most, values) if one is not None]
+    return min(ends, default=None)
+
+
+def _bounds_of(schema: Schema, keywords: tuple[str, ...]) -> str | None:
+    return ", ".join(f"{one} {schema[one]}" for one in keywords if one in schema) or None
+
+
+_BY_KIND: Final[Mapping[str, Callable[[str, Schema, Schema], Iterator[Found]]]] = {
+    "string": _text,
+    "integer": _numbers,
+    "number": _numbers,
+    "array": _array,
+    "object": _fields,
+}
