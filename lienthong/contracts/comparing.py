@@ -53,7 +53,7 @@ def judge_field(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     was, is_now = kind_of(old), kind_of(new)
     if was != is_now:
         rule = "type-widened" if (was, is_now) == ("integer", "number") else "type-changed"
-        yield Found(path, rule, "type", was, is_now)
+        yield Found(path, rule, "type", was, is_now, (0.5,) if rule == "type-widened" else ())
         return
     judge = _BY_KIND.get(was)
     if judge is not None:
@@ -229,8 +229,10 @@ class Range:
         """Tell whether every number of this range surely belongs to the other one."""
         steps = other.step is None or (
             self.step is not None
-            and (self.step == other.step or (self.step / other.step).denominator == 1)
-            and (self.step == other.step or (other.step.denominator == 1 and self.step.denominator == 1))
+            and (
+                self.step == other.step
+                or ((self.step / other.step).denominator == 1 and _is_binary(self.step) and _is_binary(other.step))
+            )
         )
         below = other.low is None or (
             self.low is not None
@@ -260,6 +262,11 @@ class Range:
         below = self.low is None or number > self.low or (number == self.low and not self.low_open)
         above = self.high is None or number < self.high or (number == self.high and not self.high_open)
         return below and above and (self.step is None or (number / self.step).denominator == 1)
+
+
+def _is_binary(number: Fraction) -> bool:
+    """Tell whether every validator, whose numbers are binary, divides by it exactly: 3, 0.5, and not 0.1."""
+    return number.denominator & (number.denominator - 1) == 0
 
 
 def _tightest(

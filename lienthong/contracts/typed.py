@@ -1,5 +1,6 @@
 """Write a room's `events.py`: a class for what it publishes and is granted, for nothing else (hop 3)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -214,7 +215,7 @@ def _imports(body: str) -> str:
     pydantic = [
         name for name, sign in (("AwareDatetime", "AwareDatetime"), ("Field", "Field(")) if sign in body
     ]
-    dates = "from datetime import date\n" if any(f": date{end}" in body for end in ("\n", " ")) else ""
+    dates = "from datetime import date\n" if re.search(r"(?:: |tuple\[)date\b", body) else ""
     third = f"\nfrom pydantic import {', '.join(pydantic)}\n" if pydantic else ""
     own = "Data, Step" if "ClassVar[Step" in body else "Data"
     return f"{dates}from typing import {', '.join(typing)}\n{third}\nfrom lienthong.event import {own}"

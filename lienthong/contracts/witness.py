@@ -1,5 +1,6 @@
 """Show the harm of a change: a made-up document that one side allows and the other refuses (hop 3)."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -121,6 +122,8 @@ class Witnesses:
         return None
 
 
+_NUMBER: Final = re.compile(r"(?<![\w.\"'])-?[0-9]{1,15}(?![\w.])")
+_QUOTED: Final = re.compile(r"[\"']([^\"'\\]*)[\"']")
 _ANY_DOCUMENT: Final = frozenset(
     {"key-changed", "kind-changed", "protection-lowered", "reference-added", "reference-changed"}
 )
@@ -189,13 +192,23 @@ def _put(place: Any, steps: list[str], value: Any) -> bool:
     return _put(place[key], rest, value)
 
 
+def _literals(expression: str, item: Schema) -> list[Any]:
+    """Give the values that an expression itself names, and the numbers beside them."""
+    if item.get("type") in ("integer", "number"):
+        numbers = [int(one) for one in _NUMBER.findall(expression)]
+        return [one + step for one in numbers for step in (0, 1, -1)]
+    return [one for one in _QUOTED.findall(expression) if item.get("type") == "string"]
+
+
 def _turned(schema: Schema, expression: str, examples: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
     """Vary, in documents, the fields that an expression names: each value, and absent where it may be."""
     named = [name for name in schema.get("properties", {}) if f"data.{name}" in expression]
     nothing = object()
     values: list[list[Any]] = []
     for name in named[:4]:
-        few = list(islice(iter_values(schema["properties"][name]), 6))
+        item = schema["properties"][name]
+        few = [one for one in _literals(expression, item) if name in expression]
+        few += list(islice(iter_values(item), 6))
         values.append(few if name in schema.get("required", ()) else [nothing, *few])
     bases: list[Any] = [dict(one) for one in examples[:3]]
     for full in (True, False):

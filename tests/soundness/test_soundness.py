@@ -1,0 +1,45 @@
+"""No verdict is unsound: what is called safe hurts nobody, and what is called breaking is shown to hurt.
+
+Two thousand pairs; as many as SOUNDNESS_PAIRS says with `make soundness`.
+"""
+
+import os
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.soundness.shapes import change, make_contract
+from tests.soundness.verdicts import NONE, Side, judge_sides
+
+PAIRS_OF_ONE = 10
+SHARDS = 4
+PAIRS = int(os.environ.get("SOUNDNESS_PAIRS", "2000"))
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_no_verdict_is_unsound(shard: int) -> None:
+    seen: Counter[str] = Counter()
+
+    @settings(
+        max_examples=max(1, PAIRS // PAIRS_OF_ONE // SHARDS),
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.randoms(use_true_random=False), st.integers(shard, 2**31))
+    def judge(drawn: Random, seed: int) -> None:
+        contract = make_contract(drawn)
+        old = Side(contract, "1.0.0")
+        for _ in range(PAIRS_OF_ONE):
+            new = Side(change(drawn, contract), "1.1.0")
+            verdict, flaws = judge_sides(Random(seed), old, new, NONE)
+            assert flaws == [], (contract.fields, new.contract.fields)
+            seen[verdict] += 1
+
+    judge()
+    assert min(seen["safe"], seen["breaking"]) * 10 > seen.total(), seen
