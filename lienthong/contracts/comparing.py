@@ -7,7 +7,7 @@ from math import ceil, floor
 from typing import Any, Final
 
 from lienthong.contracts.contract import CLASSIFICATIONS
-from lienthong.contracts.inclusion import Text, find_text_outside, iter_texts
+from lienthong.contracts.inclusion import Text, find_text_outside, texts_of
 from lienthong.contracts.machine import TooHard, pattern_of_codes
 
 Schema = Mapping[str, Any]
@@ -173,7 +173,7 @@ def _is_outside(code: str, text: Text) -> bool:
 
 def _samples(text: Text) -> tuple[str, ...]:
     try:
-        return tuple(iter_texts(text, 30))
+        return texts_of(text)
     except TooHard:
         return ()
 
@@ -231,7 +231,11 @@ class Range:
             self.step is not None
             and (
                 self.step == other.step
-                or ((self.step / other.step).denominator == 1 and _is_binary(self.step) and _is_binary(other.step))
+                or (
+                    (self.step / other.step).denominator == 1
+                    and _is_binary(self.step)
+                    and _is_binary(other.step)
+                )
             )
         )
         below = other.low is None or (

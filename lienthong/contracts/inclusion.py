@@ -83,8 +83,17 @@ def find_text_outside(inside: Text, outside: Text, most_places: int = MOST_PLACE
     return None
 
 
-def iter_texts(text: Text, most: int = 40) -> Iterator[str]:
-    """Give some of the texts that a bound allows, each once, always the same ones."""
+@lru_cache(maxsize=1024)
+def texts_of(text: Text, most: int = 40) -> tuple[str, ...]:
+    """Give some of the texts that a bound allows, each once, always the same ones.
+
+    Raises:
+        TooHard: where the pattern is not of the house's kind.
+    """
+    return tuple(_iter_texts(text, most))
+
+
+def _iter_texts(text: Text, most: int) -> Iterator[str]:
     machine = text.machine
     alphabet = _Alphabet(machine, machine)
     longest = min(text.most if text.most is not None else _LONGEST_SAMPLE, _LONGEST_SAMPLE)

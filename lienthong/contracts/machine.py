@@ -6,6 +6,7 @@ import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Final, NoReturn
 
 MOST_STATES: Final = 6_000
@@ -16,6 +17,10 @@ CharSet = tuple[tuple[int, int], ...]
 
 _TO_COME: Final = ("Lu", "Ll", "Lo", "Mn", "Nd", "No")
 """One point past the end of Unicode stands for the letters that a later version of it will have."""
+
+_CATEGORIES: Final = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No")
+_WITH_LETTERS: Final = (range(0x34000), range(0xE0000, 0xE0200))
+"""Planes that have letters, marks or digits; the others are empty, or for private use."""
 
 _LAST: Final = sys.maxunicode + len(_TO_COME)
 _ANY: Final[CharSet] = ((0, 9), (11, _LAST))
@@ -282,6 +287,7 @@ def holds(ranges: CharSet, point: int) -> bool:
 @lru_cache(maxsize=8)
 def letters(category: str) -> CharSet:
     """Give the code points of a Unicode category, as this Python's table has them."""
-    points = [one for one in range(sys.maxunicode + 1) if unicodedata.category(chr(one)).startswith(category)]
-    points += [sys.maxunicode + at for at, one in enumerate(_TO_COME, start=1) if one.startswith(category)]
+    kinds = {one for one in _CATEGORIES if one.startswith(category)}
+    points = [one for one in chain(*_WITH_LETTERS) if unicodedata.category(chr(one)) in kinds]
+    points += [sys.maxunicode + at for at, one in enumerate(_TO_COME, start=1) if one in kinds]
     return join([(one, one) for one in points])

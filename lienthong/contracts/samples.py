@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final
 
 from lienthong.contracts.comparing import Range, kind_of
-from lienthong.contracts.inclusion import Text, iter_texts
+from lienthong.contracts.inclusion import Text, texts_of
 from lienthong.contracts.machine import TooHard
 
 Schema = Mapping[str, Any]
@@ -68,7 +68,7 @@ def iter_values(schema: Schema) -> Iterator[Any]:
 
 def _texts(schema: Schema) -> Iterator[str]:
     try:
-        yield from iter_texts(Text.of(schema), 40)
+        yield from texts_of(Text.of(schema))
     except TooHard:
         return
 

@@ -1,11 +1,11 @@
 """Show the harm of a change: a made-up document that one side allows and the other refuses (hop 3)."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import Any, Final, Literal
 
 import jsonschema_rs
@@ -20,7 +20,7 @@ Shows = Literal["refused", "unread", "unread-later", "shown", "moved"]
 """What a document shows: today's writer is refused; today's reader cannot read what is written, or what a
 later version may allow; it would be seen with less protection; or it is kept elsewhere, or otherwise."""
 
-MOST_TRIED: Final = 600
+MOST_TRIED: Final = 3_000
 _NOTED: Final = datetime.fromisoformat("2026-01-01T00:00:00+07:00")
 _AROUND: Final = Circumstances(_NOTED, _NOTED, None, "0199a1b2-0000-7000-8000-000000000001")
 
@@ -62,7 +62,7 @@ class Witnesses:
         for shows in ("refused", "unread", "unread-later"):
             if self._may_show(change, shows):
                 for document in islice(self._documents(change, shows), MOST_TRIED):
-                    if self._shows(document, shows):
+                    if self._shows(document, shows, change):
                         return Witness(document, shows)
         return None
 
@@ -70,11 +70,13 @@ class Witnesses:
         """Tell whether a writer of the old version was admitted with this and is not any more."""
         return not self._was.check(value, _AROUND)[1] and bool(self._is_now.check(value, _AROUND)[1])
 
-    def _shows(self, document: Any, shows: Shows) -> bool:
+    def _shows(self, document: Any, shows: Shows, change: Change) -> bool:
         value = orjson.dumps(document)
         if shows == "refused":
             return self.is_refused(value)
-        if self._class_was.is_valid(document):
+        # The reader has to trip over this change, not over another one of the same release.
+        places = (change.path, change.path.rpartition("/")[0])
+        if not any(_place(one) in places for one in self._class_was.iter_errors(document)):
             return False
         if shows == "unread":
             return not self._is_now.check(value, _AROUND)[1]
@@ -88,12 +90,34 @@ class Witnesses:
         """Make documents that may show the harm, likely ones first."""
         schema = self._old if shows == "refused" else self._new
         if change.rule == "rule-added":
-            yield from _turned(schema, change.after, self._examples)
-        values = [*change.values, *_values_at(self._old, change.path), *_values_at(self._new, change.path)]
+            yield from _turned(schema, change.after, list(self._bases(schema, {})))
         if change.rule in ("required-field-added", "became-required", "became-optional"):
-            yield from (_without(one, change.path) for one in self._bases(schema, {}))
+            yield from (_without(one, change.path) for one in self._sound_bases(schema, {}))
+        values = [*change.values, *self._stretched(change)]
+        values += [*_values_at(self._old, change.path), *_values_at(self._new, change.path)]
         for value in values:
             yield from self._bases(schema, {change.path: value} if change.path else {})
+        for value in values:
+            yield from self._sound_bases(schema, {change.path: value} if change.path else {})
+
+    def _stretched(self, change: Change) -> Iterator[str]:
+        """Make the examples' own texts longer or shorter than the new bounds: rules may name a beginning."""
+        bounds = _at(self._new, change.path)
+        if change.rule != "text-narrowed" or bounds is None:
+            return
+        for example in self._examples:
+            text = example.get(change.field)
+            if isinstance(text, str) and text and change.path == f"/{change.field}":
+                yield text + text[-1] * (bounds.get("maxLength", 0) + 1 - len(text))
+                yield text[: max(0, bounds.get("minLength", 0) - 1)]
+
+    def _sound_bases(self, schema: Schema, chosen: Mapping[str, Any]) -> Iterator[Any]:
+        """Make documents, and turn in them what rules name, until the rules are content too."""
+        bases = list(self._bases(schema, chosen))
+        yield from bases
+        rules = " ".join(rule["expression"] for rule in schema.get("x-rules", ()))
+        if rules:
+            yield from _turned(schema, rules, bases, kept={path.split("/")[1] for path in chosen})
 
     def _bases(self, schema: Schema, chosen: Mapping[str, Any]) -> Iterator[Any]:
         for example in self._examples:
@@ -109,13 +133,13 @@ class Witnesses:
     def _any(self, change: Change) -> Witness | None:
         shows: Shows = "shown" if change.rule == "protection-lowered" else "moved"
         chosen = {} if not change.path else {change.path: _first(_values_at(self._old, change.path))}
-        for document in [*self._bases(self._old, chosen), *self._bases(self._old, {})]:
+        for document in chain(self._sound_bases(self._old, chosen), self._sound_bases(self._old, {})):
             if not self._was.check(orjson.dumps(document), _AROUND)[1]:
                 return Witness(document, shows)
         return None
 
     def _too_long(self) -> Witness | None:
-        for document in self._bases(self._old, {}):
+        for document in self._sound_bases(self._old, {}):
             witness = Witness(document, "refused", size=self._is_now.max_bytes + 1)
             if self.is_refused(witness.value):
                 return witness
@@ -131,6 +155,10 @@ _ANY_DOCUMENT: Final = frozenset(
 
 def _validator(schema: Schema) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(dict(schema), validate_formats=True, offline=True)
+
+
+def _place(error: jsonschema_rs.ValidationError) -> str:
+    return "".join(f"/{'*' if isinstance(step, int) else step}" for step in error.instance_path)
 
 
 def _at(schema: Schema, path: str) -> Schema | None:
@@ -200,24 +228,21 @@ def _literals(expression: str, item: Schema) -> list[Any]:
     return [one for one in _QUOTED.findall(expression) if item.get("type") == "string"]
 
 
-def _turned(schema: Schema, expression: str, examples: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
+def _turned(
+    schema: Schema, expression: str, bases: Sequence[Any], kept: Collection[str] = ()
+) -> Iterator[Any]:
     """Vary, in documents, the fields that an expression names: each value, and absent where it may be."""
-    named = [name for name in schema.get("properties", {}) if f"data.{name}" in expression]
+    named = [
+        name for name in schema.get("properties", {}) if f"data.{name}" in expression and name not in kept
+    ]
+    named = named[:4]
     nothing = object()
     values: list[list[Any]] = []
-    for name in named[:4]:
+    for name in named:
         item = schema["properties"][name]
-        few = [one for one in _literals(expression, item) if name in expression]
-        few += list(islice(iter_values(item), 6))
+        few = [*_literals(expression, item), *islice(iter_values(item), 6)]
         values.append(few if name in schema.get("required", ()) else [nothing, *few])
-    bases: list[Any] = [dict(one) for one in examples[:3]]
-    for full in (True, False):
-        try:
-            bases.append(sample(schema, full=full))
-        except NoSample:
-            continue
     for base, chosen in product(bases, product(*values)):
-        document = {name: value for name, value in base.items() if name not in named[:4]}
-        yield document | {
-            name: value for name, value in zip(named, chosen, strict=False) if value is not nothing
-        }
+        document = {name: value for name, value in base.items() if name not in named}
+        varied = zip(named, chosen, strict=True)
+        yield document | {name: value for name, value in varied if value is not nothing}

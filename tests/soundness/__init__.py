@@ -1,1 +1,1 @@
-"""Is a verdict of `lienthong release` true? Generated shapes, documents by hand-written generators, real classes."""
+"""Is a verdict of `lienthong release` true? Generated contracts, documents of their own, real classes."""

@@ -1,6 +1,6 @@
 """Contracts made at random, changed at random, and documents that they allow, by generators of their own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from lienthong import names
 from lienthong.contracts.contract import Code, Contract, Field, Grant, Rule
+from lienthong.contracts.inclusion import Text, texts_of
 
 TOPIC = names.Topic("trade", "thing-seen", 1)
 DIGITS, UPPER, LOWER = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
@@ -34,7 +35,9 @@ PATTERNS: dict[str, Callable[[Random], str]] = {
     "^(?:a|bc)[0-9]{2,5}$": lambda r: r.choice(("a", "bc")) + _of(r, DIGITS, 2, 5),
     "^(?:a|b|bc)[0-9]{2,5}$": lambda r: r.choice(("a", "b", "bc")) + _of(r, DIGITS, 2, 5),
     "^[a-z0-9-]{1,12}$": lambda r: _of(r, LOWER + DIGITS + "-", 1, 12),
-    "^[a-z0-9]+(?:-[a-z0-9]+)*$": lambda r: "-".join(_of(r, LOWER + DIGITS, 1, 3) for _ in range(r.randint(1, 3))),
+    "^[a-z0-9]+(?:-[a-z0-9]+)*$": lambda r: "-".join(
+        _of(r, LOWER + DIGITS, 1, 3) for _ in range(r.randint(1, 3))
+    ),
     r"^\p{L}{1,8}$": lambda r: _of(r, LETTERS, 1, 8),
     r"^[\p{L} .]{1,20}$": lambda r: _of(r, LETTERS + " .", 1, 20),
 }
@@ -58,7 +61,10 @@ def make_contract(random: Random) -> Contract:
         _plain("sort", "string", {}, codes=_codes("a", "b"), required=True),
         *(make_field(random, f"field_{at}", depth=1) for at in range(random.randint(1, 3))),
     )
-    rules = tuple(Rule(f"rule-{at}", RULES[at], "Quy tắc.") for at in sorted(random.sample(range(6), k=random.choice((0, 0, 1, 2)))))
+    rules = tuple(
+        Rule(f"rule-{at}", RULES[at], "Quy tắc.")
+        for at in sorted(random.sample(range(6), k=random.choice((0, 0, 1, 2))))
+    )
     return Contract(
         path=Path("contracts/trade/thing-seen.v1.yaml"),
         topic=TOPIC,
@@ -70,7 +76,11 @@ def make_contract(random: Random) -> Contract:
         is_state=False,
         fields=fields,
         rules=rules,
-        grants=(Grant("science", "seeing", "Nghị định 1/2026", tuple(one.name for one in fields), date(2030, 1, 1)),),
+        grants=(
+            Grant(
+                "science", "seeing", "Nghị định 1/2026", tuple(one.name for one in fields), date(2030, 1, 1)
+            ),
+        ),
         partitions=1,
         retention_seconds=1,
         latency_seconds=1,
@@ -91,12 +101,15 @@ def make_field(random: Random, name: str, *, depth: int) -> Field:
         case "codes":
             codes = _codes(*random.sample(CODES, k=random.randint(1, 4)))
             return replace(
-                _plain(name, "string", {}, codes=codes, required=required), has_open_codes=random.random() < 0.4
+                _plain(name, "string", {}, codes=codes, required=required),
+                has_open_codes=random.random() < 0.4,
             )
         case "integer" | "number":
             return _plain(name, kind, _bounds(random, kind), required=required)
         case "object":
-            inner = tuple(make_field(random, f"inner_{at}", depth=depth + 1) for at in range(random.randint(1, 2)))
+            inner = tuple(
+                make_field(random, f"inner_{at}", depth=depth + 1) for at in range(random.randint(1, 2))
+            )
             return replace(_plain(name, "object", {}, required=required), fields=inner)
         case "array":
             items = make_field(random, "item", depth=depth + 1)
@@ -108,7 +121,9 @@ def make_field(random: Random, name: str, *, depth: int) -> Field:
 
 
 def _plain(name: str, kind: Any, options: dict[str, Any], *, required: bool = False, **more: Any) -> Field:
-    return Field(name, "Nhãn", "Mô tả.", kind, required, more.pop("classification", "internal"), options, **more)
+    return Field(
+        name, "Nhãn", "Mô tả.", kind, required, more.pop("classification", "internal"), options, **more
+    )
 
 
 def _codes(*values: str) -> tuple[Code, ...]:
@@ -180,7 +195,9 @@ def _other(random: Random, field: Field) -> Field:
         return replace(field, fields=tuple(inner))
     if inside and field.items is not None:
         return replace(field, items=replace(_other(random, field.items), required=field.items.required))
-    return random.choice((_bounded, _bounded, _bounded, _needed, _kinded, _classified, _labelled))(random, field)
+    return random.choice((_bounded, _bounded, _bounded, _needed, _kinded, _classified, _labelled))(
+        random, field
+    )
 
 
 def _bounded(random: Random, field: Field) -> Field:
@@ -292,7 +309,7 @@ def _value(random: Random, field: Field) -> Any:
         case "string" if field.codes:
             return random.choice(field.codes).value
         case "string" if "pattern" in options:
-            return PATTERNS[options["pattern"]](random)
+            return _fitting(random, options)
         case "string":
             return _of(random, LETTERS + DIGITS, options.get("minLength", 0), options["maxLength"])
         case "integer" | "number":
@@ -302,13 +319,21 @@ def _value(random: Random, field: Field) -> Any:
         case "date":
             return date(random.randint(1950, 2030), random.randint(1, 12), random.randint(1, 28)).isoformat()
         case "timestamp":
-            return f"{random.randint(1950, 2030)}-0{random.randint(1, 9)}-1{random.randint(0, 9)}T08:00:00+07:00"
+            return (
+                f"{random.randint(1950, 2030)}-0{random.randint(1, 9)}-1{random.randint(0, 9)}T08:00:00+07:00"
+            )
         case "object":
             return _object(random, field.fields)
         case _:
             assert field.items is not None
             size = _end(random, options.get("minItems", 0), options["maxItems"])
             return [_value(random, field.items) for _ in range(size)]
+
+
+def _fitting(random: Random, options: Mapping[str, Any]) -> str:
+    """Make a text of a pattern; of one that is not in the list here, one that the library knows."""
+    made = PATTERNS.get(options["pattern"])
+    return made(random) if made is not None else random.choice(texts_of(Text.of(options)))
 
 
 def _number(random: Random, field: Field) -> int | float:

@@ -1,13 +1,13 @@
 """Hold a verdict against the real gate and the real typed classes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import jsonschema_rs
 import orjson
 from pydantic import ValidationError
 
@@ -19,7 +19,7 @@ from lienthong.event import Data
 from lienthong.gate import Gate
 from lienthong.rules import compile_rule
 from lienthong.shape import Circumstances, Shape
-from tests.soundness.shapes import TOPIC, documents
+from tests.soundness.shapes import CODES, TOPIC, documents
 
 NOTED = datetime.fromisoformat("2026-01-01T00:00:00+07:00")
 AROUND = Circumstances(NOTED, NOTED, None, "0199a1b2-0000-7000-8000-000000000001")
@@ -79,7 +79,7 @@ def unsound(random: Random, old: Side, new: Side) -> Iterator[str]:
 def false_witness(old: Side, new: Side, change: Change, witness: Witness | None) -> Iterator[str]:
     """Say where a breaking change is not shown to break."""
     if witness is None:
-        if change.rule != "rule-added" or _breaks(old, change.after):
+        if _breaks(old, new, change):
             yield f"no witness of {change.rule} at {change.path}"
         return
     document = witness.document
@@ -96,25 +96,37 @@ def false_witness(old: Side, new: Side, change: Change, witness: Witness | None)
         yield f"no true witness of {change.rule} at {change.path}: {witness}"
 
 
-def _breaks(old: Side, expression: str) -> bool:
-    """Try every value of what the rules of these contracts speak of."""
-    rule = compile_rule(expression, old.schema)
+def _breaks(old: Side, new: Side, change: Change) -> bool:
+    """Tell whether a change could be shown, by trying every value of what the rules here speak of.
+
+    A bound may be narrowed where a rule forbade the rest already, and a rule may say what bounds say: nobody
+    is hurt, the comparison does not know it, and calls it breaking.
+    """
+    if change.rule != "rule-added" and (not old.contract.rules or change.path not in ("/amount", "/sort")):
+        return True
+    broken = _rule(old, change) if change.rule == "rule-added" else _field(new, change)
     for document in documents(Random(1), old.contract, 3):
-        for amount, sort in product(range(100), "ab"):
+        for amount, sort in product(range(100), CODES):
             tried = {**document, "amount": amount, "sort": sort}
-            if old.admits(tried) and rule(tried, AROUND) is not True:
+            if old.admits(tried) and broken(tried):
                 return True
     return False
 
 
-def judge_pair(
-    random: Random, old: Contract, new: Contract, without: frozenset[str] = NONE
+def _rule(old: Side, change: Change) -> Callable[[Any], bool]:
+    rule = compile_rule(change.after, old.schema)
+    return lambda tried: rule(tried, AROUND) is not True
+
+
+def _field(new: Side, change: Change) -> Callable[[Any], bool]:
+    name = change.path[1:]
+    only = jsonschema_rs.Draft202012Validator(new.schema["properties"][name])
+    return lambda tried: not only.is_valid(tried[name])
+
+
+def judge_sides(
+    random: Random, old: Side, new: Side, without: frozenset[str] = NONE
 ) -> tuple[str, list[str]]:
-    """Compare two contracts and list all that is untrue about the verdict."""
-    return judge_sides(random, Side(old, "1.0.0"), Side(new, "1.1.0"), without)
-
-
-def judge_sides(random: Random, old: Side, new: Side, without: frozenset[str]) -> tuple[str, list[str]]:
     found = changes(old.schema, new.schema, without=without)
     if next_version("1.0.0", found) is not None:
         return "safe", list(unsound(random, old, new))
