@@ -49,6 +49,9 @@ _WORDS: Final[Mapping[str, _Words]] = {
         "code {after} added to an open list", "thêm mã {after} vào danh mục mở", *_TELL
     ),
     "codes-closed": _Words("values are a closed list now", "giá trị nay là danh mục đóng", *_NOTHING),
+    "type-narrowed": _Words(
+        f"type {_WAS}, as all its values were", f"kiểu {_WAS_VI}, như mọi giá trị vốn có", *_NOTHING
+    ),
     "rule-removed": _Words("rule gone: {before}", "bỏ quy tắc: {before}", *_TELL),
     "reference-removed": _Words(
         "its codes are no longer looked up in {before}", "mã không còn được tra trong {before}", *_TELL

@@ -25,6 +25,7 @@ RULES: Final[Mapping[str, tuple[Level, tuple[Hurt, ...]]]] = {
     "size-raised": ("minor", ("readers",)),
     "open-code-added": ("minor", ("readers",)),
     "codes-closed": ("minor", ()),
+    "type-narrowed": ("minor", ()),
     "rule-removed": ("minor", ("readers",)),
     "reference-removed": ("minor", ("readers",)),
     "protection-raised": ("minor", ("readers", "writers")),
@@ -53,7 +54,7 @@ RULES: Final[Mapping[str, tuple[Level, tuple[Hurt, ...]]]] = {
 """Every rule, the least version that keeps it honest, and who hears of it because it may hurt them."""
 
 _ROOT_KNOWN: Final = frozenset(
-    {"$id", "$schema", "title", "description", "type", "additionalProperties", "required", "properties"}
+    {"$id", "$schema", "title", "description", "required", "properties"}
     | {"x-key", "x-state", "x-max-bytes", "x-topic", "x-rules", "x-references", "x-classification"}
 )
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from lienthong.contracts.comparing import Range, kind_of
+from lienthong.contracts.comparing import kind_of
 from lienthong.contracts.inclusion import Text, texts_of
 from lienthong.contracts.machine import TooHard
+from lienthong.contracts.ranges import Range
 
 Schema = Mapping[str, Any]
 _DATES: Final = ("2026-01-01", "2025-06-30", "2024-02-29")

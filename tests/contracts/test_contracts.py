@@ -69,6 +69,7 @@ def has_history() -> bool:
     return (ROOT / ".git").exists() and asked.returncode == 0
 
 
+BESIDE = ("schemas/index.json", "schemas/promises.json")
 in_a_clone = pytest.mark.skipif(not has_history(), reason="not a clone: there is no history to compare with")
 
 
@@ -79,7 +80,7 @@ def git(*words: str) -> str:
 @in_a_clone
 def test_no_frozen_schema_was_ever_changed_moved_or_deleted() -> None:
     log = git("log", "--no-renames", "--format=", "--name-status", "--diff-filter=MDT", "--", "schemas")
-    touched = [line for line in log.splitlines() if line and not line.endswith("schemas/index.json")]
+    touched = [line for line in log.splitlines() if line and not line.endswith(BESIDE)]
     assert touched == []
 
 
@@ -91,6 +92,34 @@ def test_every_frozen_schema_is_today_what_it_was_in_its_first_commit() -> None:
         first = git("log", "--no-renames", "--diff-filter=A", "--format=%H", "--", where).split()
         if first and git("show", f"{first[-1]}:{where}") != path.read_text("utf-8"):
             changed.append(where)
+    assert changed == []
+
+
+def merge_base() -> str | None:
+    """The commit where this branch left the main one; None where it cannot be known, or is this one."""
+    for name in ("origin/main", "main"):
+        asked = subprocess.run(
+            ["git", "merge-base", "HEAD", name], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+    return None
+
+
+BASE = merge_base() if has_history() else None
+
+
+@pytest.mark.skipif(BASE is None, reason="no main branch here: there is no merge base to compare with")
+def test_every_schema_frozen_at_the_merge_base_is_here_byte_for_byte() -> None:
+    """Uncommitted changes are seen too; what differs is named."""
+    listed = git("ls-tree", "-r", "--name-only", str(BASE), "--", "schemas").splitlines()
+    frozen = [name for name in listed if name.count("/") == 3]
+    assert frozen
+    changed = [
+        name
+        for name in frozen
+        if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != git("show", f"{BASE}:{name}")
+    ]
     assert changed == []
 
 

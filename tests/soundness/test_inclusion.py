@@ -20,8 +20,10 @@ def make_pattern(random: Random, depth: int = 0) -> str:
         part = random.choice(("a", "b", "0", "[ab]", "[a0]", "[ab0]"))
         if depth < 2 and random.random() < 0.35:
             inner = "|".join(make_pattern(random, depth + 1) for _ in range(random.randint(1, 3)))
-            part = f"(?:{inner})"
-        parts.append(part + random.choice(("", "", "", "?", "*", "+", "{2}", "{1,2}", "{0,3}", "{2,}")))
+            # What varies inside is repeated little outside: the oracle goes back and forth for ever else.
+            parts.append(f"(?:{inner})" + random.choice(("", "", "?", "{1,2}")))
+        else:
+            parts.append(part + random.choice(("", "", "", "?", "*", "+", "{2}", "{1,2}", "{0,3}", "{2,}")))
     return "".join(parts)
 
 

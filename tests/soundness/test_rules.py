@@ -84,6 +84,8 @@ KEYED = both(field("code", key_position=None), field("name", key_position=1))
 HARD = ["^(?:a|b)*a(?:a|b){14}$", "^(?:a|b)*b(?:a|b){14}$"]
 NEW = Rule("new", "data.amount != 7", "Mới.")
 
+WHOLE = {"minimum": 0, "maximum": 99, "multipleOf": 1}
+
 CASES: list[tuple[str, Change, Change]] = [
     ("label-changed", same, field("note", label="Tên khác")),
     ("label-changed", same, field("note", description="Mô tả khác.")),
@@ -97,6 +99,7 @@ CASES: list[tuple[str, Change, Change]] = [
     ("type-changed", same, field("note", logical_type="date", options={})),
     ("type-changed", same, field("amount", logical_type="boolean", options={})),
     ("type-widened", same, field("amount", logical_type="number")),
+    ("type-narrowed", field("amount", logical_type="number", options=WHOLE), field("amount", options=WHOLE)),
     ("bound-narrowed", same, field("amount", options={"minimum": 0, "maximum": 50})),
     ("bound-narrowed", same, field("amount", options={"minimum": 0, "maximum": 99, "multipleOf": 2})),
     ("bound-narrowed", same, inside("list", options={"minimum": 1, "maximum": 9})),
