@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from lienthong.errors import BusNotUsable, Unreadable
@@ -91,12 +91,16 @@ async def fetch_newest(kafka: Mapping[str, Any], topic: str, most: int) -> list[
     Raises:
         BusNotUsable: when the broker cannot be reached, or does not have the topic.
     """
-    consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+    # Without a group every partition is ours.
+    consumer = AIOKafkaConsumer(topic, **kafka, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
-        numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
+        partitions = sorted(consumer.assignment())
+        if not partitions:
+            raise BusNotUsable(
+                reason=f"There is no topic {topic} on this bus.",
+                remedy="`lienthong apply` makes it from its contract.",
+            )
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)
         for partition in partitions:
@@ -115,13 +119,3 @@ async def fetch_newest(kafka: Mapping[str, Any], topic: str, most: int) -> list[
     finally:
         await consumer.stop()
     return sorted(found, key=lambda record: record.timestamp)[-most:]
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()  # asks the broker
-    if numbers := consumer.partitions_for_topic(topic):
-        return set(numbers)
-    raise BusNotUsable(
-        reason=f"There is no topic {topic} on this bus.",
-        remedy="`lienthong apply` makes it from its contract.",
-    )

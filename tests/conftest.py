@@ -19,7 +19,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("anywhere")
 
-PAIRS = 26
+PAIRS = 30
 SLOWEST_FIRST = ("journeys", "broker", "contracts", "unit")
 
 

@@ -1,9 +1,9 @@
 """Cases of other people's: what Confluent's Schema Registry holds compatible, told as facts in our words.
 
-Source: the test data of confluentinc/schema-registry (Apache-2.0), json-schema-provider: the files of
-schema pairs for the dialect 2020-12: what a contract can say of them, and samples of what none can.
-schema pairs for the dialect 2020-12; what a contract can say of them, and samples of what none can.
-readers of the old version may rely on is a claim of ours alone.
+Source: the test data of confluentinc/schema-registry (Apache-2.0), json-schema-provider: its schema pairs for
+the dialect 2020-12; what a contract can say of them, and samples of what none can. *Compatible* is backward
+there: a new reader reads what an old writer wrote. That is our claim to writers; what readers of the old
+version may rely on is a claim of ours alone.
 """
 
 from typing import Any, NamedTuple
