@@ -49,7 +49,7 @@ def release(
         typer.Option(
             "--against",
             min=1,
-            max=10_000_000,
+            max=1_000_000,
             help="First run what is proposed over so many newest events of each changed topic.",
         ),
     ] = None,

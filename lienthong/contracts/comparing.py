@@ -56,8 +56,7 @@ def judge_field(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     if was != is_now:
         known |= {"additionalProperties"}  # it comes and goes with the type
     for keyword in sorted((old.keys() | new.keys()) - known):
-        if old.get(keyword) != new.get(keyword):
-            yield Found(path, "construct-unknown", keyword, old.get(keyword), new.get(keyword))
+        yield from _unknown(path, keyword, old, new)
     if (was, old.get("type")) != (is_now, new.get("type")):
         rule = "type-widened" if (was, is_now) == ("integer", "number") else "type-changed"
         if (was, is_now) == ("number", "integer") and Range.of(old).is_within(Range.of(new)):
@@ -67,6 +66,12 @@ def judge_field(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     judge = _BY_KIND.get(was)
     if judge is not None:
         yield from judge(path, old, new)
+
+
+def _unknown(path: str, keyword: str, old: Schema, new: Schema) -> Iterator[Found]:
+    """Call a difference breaking that nobody can judge."""
+    if old.get(keyword) != new.get(keyword):
+        yield Found(path, "construct-unknown", keyword, old.get(keyword), new.get(keyword))
 
 
 def _fields(path: str, old: Schema, new: Schema) -> Iterator[Found]:
@@ -90,15 +95,18 @@ def _labels(path: str, old: Schema, new: Schema) -> Iterator[Found]:
         # The first files that were frozen hold no description of fields and codes: nothing to compare.
         if keyword in old and old[keyword] != new.get(keyword):
             yield Found(path, "label-changed", keyword, old[keyword], new.get(keyword))
-    before, after = old.get("x-codes", {}), new.get("x-codes", {})
-    for code in sorted(before.keys() & after.keys()):
-        if before[code] != after[code]:
-            yield Found(path, "label-changed", code, before[code], after[code])
+    before, after = old.get("x-codes"), new.get("x-codes")
+    if isinstance(before, dict) and isinstance(after, dict):
+        for code in sorted(before.keys() & after.keys()):
+            if before[code] != after[code]:
+                yield Found(path, "label-changed", code, before[code], after[code])
 
 
 def _protection(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     before, after = old.get("x-classification", "public"), new.get("x-classification", "public")
-    if before != after:
+    if before not in CLASSIFICATIONS or after not in CLASSIFICATIONS:
+        yield from _unknown(path, "x-classification", old, new)
+    elif before != after:
         lowered = CLASSIFICATIONS.index(after) < CLASSIFICATIONS.index(before)
         rule = "protection-lowered" if lowered else "protection-raised"
         yield Found(path, rule, "x-classification", before, after)
@@ -107,7 +115,9 @@ def _protection(path: str, old: Schema, new: Schema) -> Iterator[Found]:
 def _text(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     """Compare strings: bounds with bounds, code lists with code lists, and the one with the other."""
     codes, now = old.get("enum"), new.get("enum")
-    if codes is None and now is None:
+    if not all(isinstance(code, str) for code in (*(codes or ()), *(now or ()))):
+        yield from _unknown(path, "enum", old, new)
+    elif codes is None and now is None:
         yield from _text_bounds(path, old, new)
     elif codes is not None and now is not None:
         yield from _codes(path, old, new)

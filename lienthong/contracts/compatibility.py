@@ -5,7 +5,7 @@ Two claims stand behind every verdict. To a *writer* of the old version: whateve
 types, required fields and closed code lists, no bounds, and ignores what it does not know.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -59,6 +59,33 @@ _ROOT_KNOWN: Final = frozenset(
 )
 
 
+def _are_rules(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list | tuple)
+        and all(
+            isinstance(one, dict)
+            and isinstance(one.get("name"), str)
+            and isinstance(one.get("expression"), str)
+            for one in value
+        )
+    )
+
+
+def _are_references(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and all(isinstance(one, dict) and {"topic", "field"} <= one.keys() for one in value.values())
+    )
+
+
+_OURS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "x-rules": _are_rules,
+    "x-references": _are_references,
+    "x-max-bytes": lambda value: value is None or isinstance(value, int),
+}
+"""The form of what we add to JSON Schema ourselves, and no meta-schema judges."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Change:
     """One difference: the field's path (`/mother/full_name`), the rule, the keyword, before and after."""
@@ -100,6 +127,10 @@ def changes(
         current: The schema that the contract asks for now.
         without: Rules to leave out; the tests show by it that each of them is needed.
     """
+    odd = [key for one in (frozen, current) for key, is_sound in _OURS.items() if not is_sound(one.get(key))]
+    if odd:
+        # Not from a contract: whoever sends a schema to a registry may write anything.
+        return [Change("", "construct-unknown", odd[0], frozen.get(odd[0]), current.get(odd[0]))]
     found = [*judge_object("", frozen, current), *_whole(frozen, current)]
     kept = (one for one in found if one.rule not in without)
     return sorted(Change(one.path, one.rule, one.keyword, one.before, one.after, one.values) for one in kept)
@@ -143,11 +174,11 @@ def _whole(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Found]:
     if old.get("x-state") != new.get("x-state"):
         kinds = ["state" if one.get("x-state") else "event" for one in (old, new)]
         yield Found("", "kind-changed", "x-state", kinds[0], kinds[1])
-    before, after = old.get("x-max-bytes", 0), new.get("x-max-bytes", 0)
+    before, after = old.get("x-max-bytes") or 0, new.get("x-max-bytes") or 0
     if before != after:
         yield Found("", "size-lowered" if after < before else "size-raised", "x-max-bytes", before, after)
-    yield from _rules(old.get("x-rules", ()), new.get("x-rules", ()))
-    yield from _references(old.get("x-references", {}), new)
+    yield from _rules(old.get("x-rules") or (), new.get("x-rules") or ())
+    yield from _references(old.get("x-references") or {}, new)
     for keyword in sorted((old.keys() | new.keys()) - _ROOT_KNOWN):
         if old.get(keyword) != new.get(keyword):
             yield Found("", "construct-unknown", keyword, old.get(keyword), new.get(keyword))
@@ -168,11 +199,12 @@ def _rules(old: Any, new: Any) -> Iterator[Found]:
     for expression in sorted(before.keys() & after.keys()):
         for word in ("name", "description"):
             if before[expression].get(word) != after[expression].get(word):
-                yield Found("", "label-changed", "x-rules", before[expression][word], after[expression][word])
+                words = (before[expression].get(word), after[expression].get(word))
+                yield Found("", "label-changed", "x-rules", *words)
 
 
 def _references(old: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[Found]:
-    new = current.get("x-references", {})
+    new = current.get("x-references") or {}
     for path in sorted(old.keys() | new.keys()):
         before, after = old.get(path), new.get(path)
         if before == after or not _is_there(current, path.split("/")[1:]):

@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import Final, NoReturn
 
+MOST_LENGTH: Final = 1_000
+MOST_DEPTH: Final = 12
 MOST_STATES: Final = 6_000
 """A machine with more states is not built: whoever asked has to do without an answer."""
 
@@ -71,6 +73,8 @@ def machine_of(pattern: str) -> Machine:
     """
     if not (pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith("\\$")):
         raise TooHard
+    if len(pattern) > MOST_LENGTH:
+        raise TooHard
     reading = _Reading(pattern[1:-1])
     node = reading.alternatives()
     if reading.at < len(reading.text) or any(kind == "|" and depth == 0 for kind, depth in reading.bars):
@@ -127,6 +131,8 @@ def _build(machine: Machine, node: _Node, end: int) -> int:
 
 def _build_repeated(machine: Machine, node: _Node, end: int) -> int:
     (part,), after = node.parts, end
+    if not _moves(part):
+        return end  # nothing, however often
     if node.most is None:
         after = machine.add()
         machine.silent[after].extend((end, _build(machine, part, after)))
@@ -137,6 +143,10 @@ def _build_repeated(machine: Machine, node: _Node, end: int) -> int:
     for _ in range(node.least):
         after = _build(machine, part, after)
     return after
+
+
+def _moves(node: _Node) -> bool:
+    return node.kind == "set" or any(_moves(part) for part in node.parts)
 
 
 class _Reading:
@@ -182,6 +192,8 @@ class _Reading:
                 self._stop()
             self.at += 2
         self._depth += 1
+        if self._depth > MOST_DEPTH:
+            self._stop()
         inner = self.alternatives()
         self._depth -= 1
         if self._take() != ")":
