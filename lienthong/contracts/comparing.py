@@ -56,7 +56,7 @@ def judge_field(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     if was != is_now:
         known |= {"additionalProperties"}  # it comes and goes with the type
     for keyword in sorted((old.keys() | new.keys()) - known):
-        yield from _unknown(path, keyword, old, new)
+        yield from unknown(path, keyword, old, new)
     if (was, old.get("type")) != (is_now, new.get("type")):
         rule = "type-widened" if (was, is_now) == ("integer", "number") else "type-changed"
         if (was, is_now) == ("number", "integer") and Range.of(old).is_within(Range.of(new)):
@@ -68,9 +68,9 @@ def judge_field(path: str, old: Schema, new: Schema) -> Iterator[Found]:
         yield from judge(path, old, new)
 
 
-def _unknown(path: str, keyword: str, old: Schema, new: Schema) -> Iterator[Found]:
+def unknown(path: str, keyword: str, old: Schema, new: Schema) -> Iterator[Found]:
     """Call a difference breaking that nobody can judge."""
-    if old.get(keyword) != new.get(keyword):
+    if (keyword in old, old.get(keyword)) != (keyword in new, new.get(keyword)):
         yield Found(path, "construct-unknown", keyword, old.get(keyword), new.get(keyword))
 
 
@@ -105,7 +105,7 @@ def _labels(path: str, old: Schema, new: Schema) -> Iterator[Found]:
 def _protection(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     before, after = old.get("x-classification", "public"), new.get("x-classification", "public")
     if before not in CLASSIFICATIONS or after not in CLASSIFICATIONS:
-        yield from _unknown(path, "x-classification", old, new)
+        yield from unknown(path, "x-classification", old, new)
     elif before != after:
         lowered = CLASSIFICATIONS.index(after) < CLASSIFICATIONS.index(before)
         rule = "protection-lowered" if lowered else "protection-raised"
@@ -116,7 +116,10 @@ def _text(path: str, old: Schema, new: Schema) -> Iterator[Found]:
     """Compare strings: bounds with bounds, code lists with code lists, and the one with the other."""
     codes, now = old.get("enum"), new.get("enum")
     if not all(isinstance(code, str) for code in (*(codes or ()), *(now or ()))):
-        yield from _unknown(path, "enum", old, new)
+        yield from unknown(path, "enum", old, new)
+    elif any("enum" in one and one.keys() & {*TEXT} for one in (old, new)):
+        for keyword in ("enum", *TEXT):  # no contract gives a code list bounds beside it
+            yield from unknown(path, keyword, old, new)
     elif codes is None and now is None:
         yield from _text_bounds(path, old, new)
     elif codes is not None and now is not None:

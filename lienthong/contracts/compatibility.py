@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from lienthong.contracts.comparing import Found, judge_object
+from lienthong.contracts.comparing import Found, judge_object, unknown
+from lienthong.contracts.contract import CLASSIFICATIONS
 
 Level = Literal["patch", "minor", "breaking"]
 LEVELS: Final[tuple[Level, ...]] = ("patch", "minor", "breaking")
@@ -82,6 +83,7 @@ _OURS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "x-rules": _are_rules,
     "x-references": _are_references,
     "x-max-bytes": lambda value: value is None or isinstance(value, int),
+    "x-classification": lambda value: value is None or value in CLASSIFICATIONS,
 }
 """The form of what we add to JSON Schema ourselves, and no meta-schema judges."""
 
@@ -180,8 +182,7 @@ def _whole(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Found]:
     yield from _rules(old.get("x-rules") or (), new.get("x-rules") or ())
     yield from _references(old.get("x-references") or {}, new)
     for keyword in sorted((old.keys() | new.keys()) - _ROOT_KNOWN):
-        if old.get(keyword) != new.get(keyword):
-            yield Found("", "construct-unknown", keyword, old.get(keyword), new.get(keyword))
+        yield from unknown("", keyword, old, new)
 
 
 def _rules(old: Any, new: Any) -> Iterator[Found]:
