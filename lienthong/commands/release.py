@@ -79,7 +79,8 @@ def release(
             raise
         _print_json(_refused(refusal, rehearsals))
         raise typer.Exit(1) from None
-    written = [path.as_posix() for path in (*released.schemas, *released.modules, *released.pages)]
+    files = (*released.schemas, *released.modules, *released.pages, *released.beside)
+    written = [path.as_posix() for path in files]
     if as_json:
         _print_json(_as_json(released, rehearsals, written, check=check))
     else:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Final, NoReturn
 
-MOST_LENGTH: Final = 1_000
+MOST_LENGTH: Final = 4_000
 MOST_DEPTH: Final = 12
 MOST_STATES: Final = 6_000
 """A machine with more states is not built: whoever asked has to do without an answer."""

@@ -40,6 +40,8 @@ class Released:
     modules: tuple[Path, ...]
     unchanged: int
     pages: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
+    """What is kept beside the frozen files and may change: the promises released last."""
     verdicts: tuple[Verdict, ...] = ()
     """Contracts that took a new version of a major already frozen, and why."""
     weakened: tuple[Weakened, ...] = ()
@@ -71,7 +73,8 @@ def _release(root: Path, *, write: bool) -> Released:
         if place(contract.topic, version := versions[str(contract.topic)]) not in index
     }
     pages = _pages(contracts)
-    derived = _modules(contracts, versions) | pages | {PROMISES: promises_bytes(contracts)}
+    beside = {PROMISES: promises_bytes(contracts)}
+    derived = _modules(contracts, versions) | pages | beside
     weakened = tuple(iter_weakened(contracts))
     if write:
         schemas, changed = _write(root, added, index, derived)
@@ -80,9 +83,10 @@ def _release(root: Path, *, write: bool) -> Released:
         changed = [path for path, source in derived.items() if _differs(root / path, source)]
     return Released(
         schemas=tuple(schemas),
-        modules=tuple(path for path in changed if path.name == EVENTS),
+        modules=tuple(path for path in changed if path not in pages and path not in beside),
         unchanged=len(_live(contracts)) - len(added),
-        pages=tuple(path for path in changed if path.name != EVENTS),
+        pages=tuple(path for path in changed if path in pages),
+        beside=tuple(path for path in changed if path in beside),
         verdicts=tuple(judged),
         weakened=weakened,
     )
