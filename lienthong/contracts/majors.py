@@ -81,7 +81,7 @@ def _drafted(root: Path, source: Path, old: names.Topic, new: names.Topic, *, is
         return text
     text = text.replace(f"{old.event}.v{old.major}.yaml#", f"{new.event}.v{new.major}.yaml#")
     yaml = YAML()  # keeps comments and the order of keys; what is read was judged above
-    yaml.width = 118
+    yaml.width = 100_000  # no line is broken anew
     yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)
     data = yaml.load(text)

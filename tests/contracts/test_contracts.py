@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import shutil
 import subprocess
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,9 @@ from ruamel.yaml import YAML
 
 from lienthong.contracts import Contract, load_contracts
 from lienthong.contracts.check import check
+from lienthong.contracts.majors import draft_major
 from lienthong.contracts.release import release
+from lienthong.declare_once import check_forms
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = load_contracts(ROOT)
@@ -59,6 +62,17 @@ def test_the_contracts_show_every_kind_of_field_the_house_has() -> None:
     assert any(field.codes for field in fields)
     assert any(contract.rules for contract in CONTRACTS.contracts.values())
     assert foreign
+
+
+def test_every_contract_can_be_drafted_as_its_next_major_and_all_is_still_sound(tmp_path: Path) -> None:
+    for folder in ("contracts", "schemas", "services"):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.py", "__pycache__")
+        )
+    drafts = [draft_major(tmp_path, topic) for topic in CONTRACTS.contracts]
+    assert {len(files) for files in drafts} == {2}
+    assert [str(finding) for finding in (*check(tmp_path), *check_forms(load_contracts(tmp_path)))] == []
+    assert release(tmp_path, write=False).schemas == ()
 
 
 # Frozen for good.

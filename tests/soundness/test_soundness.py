@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from lienthong.contracts.compatibility import changes, next_version
 from tests.soundness.shapes import change, make_contract
-from tests.soundness.verdicts import NONE, Side, judge_sides
+from tests.soundness.verdicts import NONE, Side, judge_sides, unsound
 
 PAIRS_OF_ONE = 10
 SHARDS = 4
@@ -43,3 +44,23 @@ def test_no_verdict_is_unsound(shard: int) -> None:
 
     judge()
     assert min(seen["safe"], seen["breaking"]) * 10 > seen.total(), seen
+
+
+def test_versions_of_a_major_are_sound_in_any_order() -> None:
+    """Each is compared with the one before it only; the first and the last hold all the same."""
+    lengths: Counter[int] = Counter()
+    for number in range(60):
+        random = Random(number)
+        contract = make_contract(random)
+        chain = [Side(contract, "1.0.0")]
+        for _ in range(30):
+            contract = change(random, chain[-1].contract)
+            version = next_version("1.0.0", changes(chain[-1].schema, Side(contract, "1.0.0").schema))
+            if version not in (None, "1.0.0") and len(chain) < 6:
+                chain.append(Side(contract, f"1.{len(chain)}.0"))
+        lengths[len(chain)] += 1
+        for at, old in enumerate(chain):
+            for new in chain[at + 1 :]:
+                assert list(unsound(random, old, new)) == [], (number, old.schema, new.schema)
+                assert next_version("1.0.0", changes(old.schema, new.schema)) is not None, number
+    assert lengths[6] > 20, lengths
