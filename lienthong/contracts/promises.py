@@ -48,12 +48,10 @@ class Weakened:
 
 
 def promises_of(contract: Contract) -> dict[str, float]:
-    """List what a contract promises, in seconds."""
-    return {
-        "latency_seconds": contract.latency_seconds,
-        "frequency_seconds": contract.frequency_seconds,
-        "retention_seconds": contract.retention_seconds,
-    }
+    """List what a contract promises, in seconds; a state without retention keeps its newest for ever."""
+    kept = {"retention_seconds": contract.retention_seconds} if contract.retention_seconds else {}
+    promised = {"latency_seconds": contract.latency_seconds, "frequency_seconds": contract.frequency_seconds}
+    return promised | kept
 
 
 def promises_bytes(contracts: Contracts) -> bytes:
@@ -68,8 +66,10 @@ def iter_weakened(contracts: Contracts) -> Iterator[Weakened]:
     for topic, contract in contracts.contracts.items():
         before, after = released.get(topic, {}), promises_of(contract)
         for promise, worse_when_more in _WORSE_WHEN_MORE.items():
-            was, is_now = before.get(promise), after[promise]
-            if was is not None and (is_now > was if worse_when_more else is_now < was):
+            was, is_now = before.get(promise), after.get(promise)
+            if was is None or is_now is None:
+                continue
+            if is_now > was if worse_when_more else is_now < was:
                 readers = tuple(sorted(grant.group for grant in contract.grants))
                 yield Weakened(contract.topic, promise, was, is_now, readers)
 
