@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCKED := --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
-.PHONY: help demo test check bench chaos up down status release lock clean
+.PHONY: help demo test check bench chaos soundness up down status lock clean
 
 help: ; @sed -n 's/^\([a-z]*\): .*[#]# /  make \1\t/p' Makefile ## list these
 demo: .venv/ready ; @$(BIN)/lienthong demo $(ARGS) ## play the city: seven departments over a real Kafka
@@ -11,10 +11,10 @@ test: .venv/ready ; @$(BIN)/python -m pytest --numprocesses auto --maxprocesses 
 check: .venv/ready ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/lienthong contracts check && $(BIN)/lienthong release --check ## style, types, layers, contracts
 bench: .venv/ready ; @$(BIN)/python -m tests.benchmarks $(ARGS) ## figures beside the peers', in one run
 chaos: .venv/ready ; @$(BIN)/python -m pytest tests/chaos $(ARGS) ## the slow suite: break things, lose nothing
+soundness: .venv/ready ; @SOUNDNESS_PAIRS=200000 $(BIN)/python -m pytest --numprocesses auto tests/soundness $(ARGS) ## prove the verdicts of release on two hundred thousand pairs
 up: .venv/ready ; @$(BIN)/lienthong up $(ARGS) ## start Kafka and PostgreSQL here
 down: .venv/ready ; @$(BIN)/lienthong down $(ARGS) ## stop them
 status: .venv/ready ; @$(BIN)/lienthong status $(ARGS) ## say what runs, and where
-release: .venv/ready ; @$(BIN)/lienthong release $(ARGS) ## freeze contracts, write the typed classes
 lock: .venv/ready ; @$(COMPILE) --group dev pyproject.toml --output-file requirements.lock && $(COMPILE) --constraint requirements.lock deploy/requirements.in --output-file deploy/requirements.lock && $(COMPILE) --constraint requirements.lock deploy/build.in --output-file deploy/build.lock ## choose versions anew
 clean: ; rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* ## remove what make made
 

@@ -1,5 +1,6 @@
 """The gate: frozen schemas and rules say yes to an event, or no with every reason (hops 3 and 5)."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,8 @@ MOST_AHEAD: Final = timedelta(hours=1)
 SHORTEST_LEAK: Final = 8
 """Personal text of this length is found inside an attribute too; shorter, only as the whole of it."""
 
+_VERSION: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
+
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 
@@ -32,7 +35,8 @@ class Reference(NamedTuple):
 class Gate:
     """Knows every frozen schema version; holds no connection, and is the same for writer and reader."""
 
-    def __init__(self, shapes: Sequence[Shape]) -> None:
+    def __init__(self, shapes: Sequence[Shape], folder: Path | None = None) -> None:
+        self._folder = folder
         self._shapes: dict[str, dict[str, Shape]] = {}
         for shape in sorted(shapes, key=lambda shape: _numbers(shape.version)):
             self._shapes.setdefault(shape.topic, {})[shape.version] = shape
@@ -53,7 +57,8 @@ class Gate:
                 reason=f"{schemas_dir} is not a folder",
                 remedy="Run `lienthong release` in the city's repository.",
             )
-        return cls([load_shape(path, schemas_dir) for path in sorted(schemas_dir.glob("*/*/*.json"))])
+        shapes = [load_shape(path, schemas_dir) for path in sorted(schemas_dir.glob("*/*/*.json"))]
+        return cls(shapes, schemas_dir)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -191,13 +196,35 @@ class Gate:
         if newest is None:
             self._unreadable(raw, topic, [Problem("", "topic", "no schema of this topic is frozen here")])
         problems = _address_problems(raw, newest) + _time_problems(raw)
-        shape = self._read_by.get((topic, raw.dataschema))
+        shape = self._read_by.get((topic, raw.dataschema)) or self._find_later(newest, raw.dataschema)
         if shape is None:
             self._no_version(raw, newest, problems)
         data = _check_value(shape, raw, problems)
         if problems:
             self._unreadable(raw, topic, problems)
         return data
+
+    def _find_later(self, newest: Shape, uri: str) -> Shape | None:
+        """Find a version frozen since we started: a publisher that began to write it stops no reader.
+
+        It is known for reading only; what this process writes keeps its version until it starts anew.
+        """
+        named = names.find_schema_version(uri)
+        if self._folder is None or named is None or not _VERSION.fullmatch(named[2]):
+            return None
+        department, event, _ = newest.topic.split(".")
+        path = self._folder / department / event / f"{named[2]}.json"
+        if not path.is_file():
+            return None
+        try:
+            shape = load_shape(path, self._folder)
+        except ContractsNotSound:
+            return None  # perhaps it is being written; the record is tried again
+        if (shape.topic, shape.uri) != (newest.topic, uri):
+            return None
+        self._shapes[shape.topic][shape.version] = shape
+        self._read_by[shape.topic, shape.uri] = shape
+        return shape
 
     def _get(self, topic: str) -> Shape:
         try:

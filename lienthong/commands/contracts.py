@@ -1,6 +1,5 @@
-"""`lienthong contracts …` and `lienthong release`: judge what people wrote, freeze what is sound."""
+"""`lienthong contracts …`: judge and list what people wrote."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -11,7 +10,6 @@ from rich.markup import escape
 from lienthong.contracts import load_contracts
 from lienthong.contracts.check import check
 from lienthong.contracts.load import Contracts
-from lienthong.contracts.release import release as release_all
 from lienthong.declare_once import check_forms
 from lienthong.settings import find_root
 
@@ -23,7 +21,6 @@ contracts_app = typer.Typer(no_args_is_help=True, help="Judge and list the contr
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(contracts_app, name="contracts")
-    app.command("release")(release)
 
 
 def _print_json(document: Any) -> None:
@@ -92,34 +89,3 @@ def _rows(contracts: Contracts) -> list[dict[str, Any]]:
         }
         for topic, contract in contracts.contracts.items()
     ]
-
-
-def release(
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 if anything would change.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Freeze each new contract as a JSON Schema; write every room's events.py and docs/procedures.md.
-
-    Example: lienthong release --check
-    """
-    released = release_all(find_root(), write=not check)
-    written = [path.as_posix() for path in (*released.schemas, *released.modules, *released.pages)]
-    if as_json:
-        _print_json({"written": [] if check else written, "due": written if check else []})
-    else:
-        _tell(written, released.unchanged, check=check)
-    if check and written:
-        raise typer.Exit(1)
-
-
-def _tell(written: list[str], unchanged: int, *, check: bool) -> None:
-    for path in written:
-        typer.echo(f"{'would write' if check else 'wrote'} {Path(path).as_posix()}")
-    if not written:
-        typer.echo(
-            f"Nothing to do: {unchanged} contracts are frozen; rooms' classes and pages are up to date."
-        )
-    elif check:
-        typer.echo("Run `lienthong release` and commit what it writes.")

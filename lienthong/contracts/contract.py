@@ -35,6 +35,8 @@ class Field:
     classification: Classification
     options: Mapping[str, Any] = field(default_factory=dict)
     codes: tuple[Code, ...] = ()
+    has_open_codes: bool = False
+    """Readers must expect codes that are not in the list yet; adding one is then no breaking change."""
     examples: tuple[Any, ...] = ()
     key_position: int | None = None
     reference: str | None = None

@@ -223,6 +223,9 @@ def _shape(field: Written) -> Told:
             yield "shape", (), f"is an {of} without {key}.", f"Add {key}."
         if kind != of and key in field.item:
             yield "shape", (key,), f"has {key} and is no {of}.", f"Delete {key}, or make it an {of}."
+    if "customProperties" in field.item and not field.item.get("enum"):
+        remedy = "Delete it, or give the field its codes."
+        yield "shape", ("customProperties",), "says whether its codes are open, and has none.", remedy
     if "enum" in field.item and kind != "string":
         yield "shape", ("enum",), "has codes and is no string.", "Codes are strings; else give bounds."
     if (

@@ -41,6 +41,20 @@ def _list(items: Schema, least: int = 0, most: int = 500, *, distinct: bool = Fa
     return {"type": "array", "items": items, "minItems": least, "maxItems": most, "uniqueItems": distinct}
 
 
+def _custom(needed: Schema, **optional: Schema) -> Schema:
+    """Give a list of customProperties its closed set of names and a type for each value."""
+    known = {**needed, **optional}
+    entry = _object({"property": _one_of(*known), "value": {}}, description=_text())
+    entry["allOf"] = [
+        {
+            "if": {"properties": {"property": _const(name)}, "required": ["property"]},
+            "then": {"properties": {"value": schema}},
+        }
+        for name, schema in known.items()
+    ]
+    return _list(entry)
+
+
 _LENGTH: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 100_000}
 _OPTIONS: Final = _object(
     {},
@@ -60,6 +74,7 @@ _CODE: Final = _object({"value": _text(64, "^[A-Za-z0-9][A-Za-z0-9_.-]*$"), "des
 _TYPES: Final = ("string", "integer", "number", "boolean", "date", "timestamp", "object", "array")
 _RELATIONSHIP: Final = _object({"type": _const("foreignKey"), "to": _text(300)})
 _OF_ANY_FIELD: Final[Schema] = {
+    "customProperties": _custom({}, codes=_one_of("open", "closed")),
     "logicalTypeOptions": _OPTIONS,
     "unique": _FLAG,
     "enum": _list(_CODE, 1),
@@ -117,20 +132,6 @@ _SUBJECT: Final = _object(
     quality=_list(_RULE),
     tags=_list(_text(60)),
 )
-
-
-def _custom(needed: Schema, **optional: Schema) -> Schema:
-    """Give a list of customProperties its closed set of names and a type for each value."""
-    known = {**needed, **optional}
-    entry = _object({"property": _one_of(*known), "value": {}}, description=_text())
-    entry["allOf"] = [
-        {
-            "if": {"properties": {"property": _const(name)}, "required": ["property"]},
-            "then": {"properties": {"value": schema}},
-        }
-        for name, schema in known.items()
-    ]
-    return _list(entry)
 
 
 _GRANT: Final = _custom(

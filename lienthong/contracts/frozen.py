@@ -1,8 +1,11 @@
 """The frozen schemas in `schemas/`: written once, never changed, fingerprints in the index (hop 3)."""
 
+import fcntl
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +14,12 @@ import orjson
 
 from lienthong import names
 from lienthong.contracts.document import Finding
+from lienthong.errors import ContractsNotSound
 
 SCHEMAS: Final = "schemas"
 INDEX: Final = "index.json"
+_BESIDE: Final = (INDEX, "promises.json")
+"""What `release` keeps in the folder beside the frozen files, and writes anew."""
 _VERSION: Final = re.compile(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
 _PLACE: Final = re.compile(r"([a-z]+)/([a-z]+(?:-[a-z]+)*)/(" + _VERSION.pattern + r")\.json")
 _RESTORE: Final = (
@@ -78,19 +84,57 @@ def read_frozen(root: Path) -> tuple[list[Frozen], dict[str, str], list[Finding]
 
 
 def write_frozen(root: Path, added: Mapping[str, bytes], index: Mapping[str, str]) -> list[Path]:
-    """Write new frozen files, none over another, then the index that knows them."""
+    """Write new frozen files, none over another, then the index that knows them; all of it or nothing."""
     top = root / SCHEMAS
-    written = []
-    for where, raw in sorted(added.items()):
-        path = top / where
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as opened:  # never over an existing one, whoever wrote it meanwhile
-            opened.write(raw)
-        written.append(path)
+    written: list[Path] = []
     whole = dict(index) | {where: fingerprint(raw) for where, raw in added.items()}
-    if replace_file(top / INDEX, index_bytes(whole)):
-        written.append(top / INDEX)
+    try:
+        for where, raw in sorted(added.items()):
+            path = top / where
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as opened:  # never over an existing one, whoever wrote it meanwhile
+                written.append(path)
+                opened.write(raw)
+        if replace_file(top / INDEX, index_bytes(whole)):
+            written.append(top / INDEX)
+    except OSError:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
     return written
+
+
+@contextmanager
+def one_at_a_time(root: Path) -> Iterator[None]:
+    """Hold the folder of frozen schemas for one release.
+
+    Raises:
+        ContractsNotSound: while another one holds it.
+    """
+    top = root / SCHEMAS
+    try:
+        top.mkdir(parents=True, exist_ok=True)
+        lock = os.open(top, os.O_RDONLY)
+    except OSError as error:
+        raise not_written(error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ContractsNotSound(
+            reason="Another release is at work in this folder, and nothing was written.",
+            remedy="Wait until it is done, then run `lienthong release` again.",
+        ) from None
+    finally:
+        os.close(lock)  # and with it the lock
+
+
+def not_written(error: OSError) -> ContractsNotSound:
+    """Say which file could not be written."""
+    return ContractsNotSound(
+        reason=f"{error.filename} cannot be written: {error.strerror}.",
+        remedy="Make room and rights for it, then run `lienthong release` again.",
+    )
 
 
 def index_bytes(index: Mapping[str, str]) -> bytes:
@@ -114,7 +158,8 @@ def replace_file(path: Path, raw: bytes) -> bool:
 def _iter_files(top: Path) -> Iterator[Path]:
     for path in sorted(top.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(top).parts)
-        if not hidden and (path.is_symlink() or not path.is_dir()) and path != top / INDEX:
+        beside = path.parent == top and path.name in _BESIDE
+        if not hidden and not beside and (path.is_symlink() or not path.is_dir()):
             yield path
 
 

@@ -143,6 +143,7 @@ def _field(item: Mapping[str, Any], department: str, inherited: Classification =
         classification=classification,
         options=item.get("logicalTypeOptions", {}),
         codes=tuple(Code(code["value"], code.get("description", "")) for code in item.get("enum", ())),
+        has_open_codes=custom_properties(item).get("codes") == "open",
         examples=tuple(item.get("examples", ())),
         reference=str(names.Topic(reference[1] or department, reference[2], int(reference[3])))
         if reference

@@ -1,26 +1,30 @@
 """Freeze what contracts say as schemas; write each room's typed classes and the procedures' page (hop 3)."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from lienthong import names
-from lienthong.contracts import compatibility
 from lienthong.contracts.contract import Contract
 from lienthong.contracts.document import Finding
 from lienthong.contracts.frozen import (
     SCHEMAS,
     Frozen,
     newest,
+    not_written,
+    one_at_a_time,
     place,
     read_frozen,
     replace_file,
     write_frozen,
 )
 from lienthong.contracts.load import LIVE, Contracts, load_contracts, not_sound
+from lienthong.contracts.promises import PROMISES, Weakened, iter_weakened, promises_bytes
 from lienthong.contracts.schema import json_schema, schema_bytes
 from lienthong.contracts.typed import class_collisions, events_module
+from lienthong.contracts.verdict import Verdict, breaking_findings, verdicts
 from lienthong.errors import ContractsNotSound
 from lienthong.procedures.page import PAGE, procedures_page
 
@@ -36,26 +40,42 @@ class Released:
     modules: tuple[Path, ...]
     unchanged: int
     pages: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
+    """What is kept beside the frozen files and may change: the promises released last."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Contracts that took a new version of a major already frozen, and why."""
+    weakened: tuple[Weakened, ...] = ()
 
 
 def release(root: Path, *, write: bool = True) -> Released:
-    """Freeze each contract not frozen yet, write the rooms' classes and the procedures' page; all or nothing.
+    """Freeze each contract that is new or changed, write the rooms' classes and the pages; all or nothing.
 
     Raises:
-        ContractsNotSound: where contracts or frozen files are not sound, or a frozen shape changed.
+        ContractsNotSound: where contracts or frozen files are not sound, or a change is breaking; its field
+            `verdicts` then holds what was judged.
     """
+    with one_at_a_time(root) if write else nullcontext():
+        return _release(root, write=write)
+
+
+def _release(root: Path, *, write: bool) -> Released:
     contracts = load_contracts(root)
     frozen, index, findings = read_frozen(root)
+    judged = verdicts(contracts, frozen)
     findings += [*changed_shapes(contracts, frozen), *class_collisions(contracts)]
     findings += forgotten_contracts(frozen, {contract.topic for contract in contracts.contracts.values()})
     if findings:
-        raise not_sound(findings)
+        raise _refused(findings, judged)
+    versions = _versions(contracts, frozen, judged)
     added = {
         place(contract.topic, version): schema_bytes(json_schema(contract, version))
-        for contract, version in _unfrozen(contracts, frozen)
+        for contract in _live(contracts)
+        if place(contract.topic, version := versions[str(contract.topic)]) not in index
     }
     pages = _pages(contracts)
-    derived = _modules(contracts, _versions(contracts, frozen)) | pages
+    beside = {PROMISES: promises_bytes(contracts)}
+    derived = _modules(contracts, versions) | pages | beside
+    weakened = tuple(iter_weakened(contracts))
     if write:
         schemas, changed = _write(root, added, index, derived)
     else:
@@ -63,9 +83,12 @@ def release(root: Path, *, write: bool = True) -> Released:
         changed = [path for path, source in derived.items() if _differs(root / path, source)]
     return Released(
         schemas=tuple(schemas),
-        modules=tuple(path for path in changed if path not in pages),
+        modules=tuple(path for path in changed if path not in pages and path not in beside),
         unchanged=len(_live(contracts)) - len(added),
         pages=tuple(path for path in changed if path in pages),
+        beside=tuple(path for path in changed if path in beside),
+        verdicts=tuple(judged),
+        weakened=weakened,
     )
 
 
@@ -76,34 +99,34 @@ def _write(
         schemas = [path.relative_to(root) for path in write_frozen(root, added, index)]
         changed = [path for path, source in derived.items() if replace_file(root / path, source)]
     except OSError as error:
-        raise ContractsNotSound(
-            reason=f"{error.filename} cannot be written: {error.strerror}.",
-            remedy="Make room and rights for it, then run `lienthong release` again.",
-        ) from error
+        raise not_written(error) from error
     return schemas, changed
 
 
 def changed_shapes(contracts: Contracts, frozen: list[Frozen]) -> list[Finding]:
-    """Find each contract whose shape is no longer the frozen one."""
-    findings = []
-    for contract in _live(contracts):
-        last = newest(frozen, contract.topic)
-        if last is None:
-            continue
-        differences = compatibility.changes(last.schema, json_schema(contract, last.version))
-        if compatibility.next_version(last.version, differences) is None:
-            findings.append(_changed(contract, last, differences, contracts.root))
-    return findings
+    """Find each change of a frozen shape that a reader or writer of it could trip over."""
+    return [
+        finding
+        for verdict in verdicts(contracts, frozen)
+        for finding in breaking_findings(verdict, contracts)
+    ]
 
 
 def forgotten_contracts(frozen: list[Frozen], known: set[names.Topic]) -> list[Finding]:
     """Find frozen schemas whose contract is gone: a dataset ends by its status, not by deletion."""
+    has_frozen = {one.topic for one in frozen}
+    new = ", ".join(sorted(str(topic) for topic in known - has_frozen))
+    hint = (
+        f" If it was renamed or given to another owner ({new}?), the old name stays until its end."
+        if new
+        else ""
+    )
     return [
         Finding(
             Path(SCHEMAS) / place(one.topic, one.version),
             1,
             "contract-missing",
-            f"was frozen, but {one.topic} has no contract any more.",
+            f"was frozen, but {one.topic} has no contract any more.{hint}",
             "Restore the contract; to end a dataset, set its status to retired.",
         )
         for one in frozen
@@ -111,35 +134,24 @@ def forgotten_contracts(frozen: list[Frozen], known: set[names.Topic]) -> list[F
     ]
 
 
-def _changed(
-    contract: Contract, last: Frozen, differences: list[compatibility.Change], root: Path
-) -> Finding:
-    readers = ", ".join(sorted({grant.department for grant in contract.grants})) or "nobody yet"
-    listed = "; ".join(map(str, differences))
-    return Finding(
-        contract.path.relative_to(root),
-        1,
-        "shape-changed",
-        f"no longer has the shape frozen as {last.version}, which is read by {readers}: {listed}.",
-        "Take the change back, or describe the new shape as a new major in a file of its own.",
-    )
+def _refused(findings: list[Finding], judged: list[Verdict]) -> ContractsNotSound:
+    error = not_sound(findings)
+    return ContractsNotSound(**error.fields, verdicts=tuple(judged))
 
 
 def _live(contracts: Contracts) -> list[Contract]:
     return [contract for contract in contracts.contracts.values() if contract.status in LIVE]
 
 
-def _unfrozen(contracts: Contracts, frozen: list[Frozen]) -> list[tuple[Contract, str]]:
-    return [(c, f"{c.topic.major}.0.0") for c in _live(contracts) if newest(frozen, c.topic) is None]
-
-
-def _versions(contracts: Contracts, frozen: list[Frozen]) -> dict[str, str]:
-    versions = {str(contract.topic): version for contract, version in _unfrozen(contracts, frozen)}
+def _versions(contracts: Contracts, frozen: list[Frozen], judged: list[Verdict]) -> dict[str, str]:
+    """Give each live contract its version: the first, the one computed, or the one it has."""
+    versions = {str(verdict.topic): verdict.version for verdict in judged}
+    found = {}
     for contract in _live(contracts):
         last = newest(frozen, contract.topic)
-        if last is not None:
-            versions[str(contract.topic)] = last.version
-    return versions
+        frozen_one = f"{contract.topic.major}.0.0" if last is None else last.version
+        found[str(contract.topic)] = versions.get(str(contract.topic)) or frozen_one
+    return found
 
 
 def _modules(contracts: Contracts, versions: Mapping[str, str]) -> dict[Path, bytes]:

@@ -52,11 +52,16 @@ def schema_bytes(schema: dict[str, Any]) -> bytes:
 def field_schema(item: Field) -> dict[str, Any]:
     """Derive the schema of one field's values."""
     schema: dict[str, Any] = {"title": item.label, "x-classification": item.classification, **_type(item)}
+    if item.description:
+        schema["description"] = item.description
     for option in OPTIONS.get(item.logical_type, ()):
         if option in item.options:
             schema[option] = item.options[option]
     if item.codes:
         schema["enum"] = [code.value for code in item.codes]
+        schema["x-codes"] = {code.value: code.label for code in item.codes}
+        if item.has_open_codes:
+            schema["x-open"] = True
     return schema
 
 

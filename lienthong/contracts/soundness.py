@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from lienthong import names
+from lienthong.contracts.cycles import cycle_findings
 from lienthong.contracts.document import At, Document, Finding
 from lienthong.contracts.fields import (
     REFERENCE,
@@ -53,6 +54,7 @@ def soundness_findings(folder: Folder) -> Iterator[Finding]:
             yield document.finding(
                 (), "examples-stray", f"there is no contract {topic}.", "Rename or delete it."
             )
+    yield from cycle_findings(folder)
     yield from procedure_findings(folder)
 
 

@@ -1,5 +1,6 @@
 """Write a room's `events.py`: a class for what it publishes and is granted, for nothing else (hop 3)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -170,7 +171,7 @@ def _long_lists(owner: str, fields: tuple[Field, ...]) -> list[str]:
     blocks = []
     for item in fields:
         inner = item.items if item.logical_type == "array" and item.items is not None else item
-        if inner.codes and len(_line(owner, item, literals=True)) > WIDTH:
+        if _has_literal(inner) and len(_line(owner, item, literals=True)) > WIDTH:
             rows = "".join(f"    {_quoted(code.value)},\n" for code in inner.codes)
             blocks.append(f"{owner}{names.class_name(item.name)} = Literal[\n{rows}]")
     return blocks
@@ -182,10 +183,15 @@ def _kind(owner: str, item: Field, *, literals: bool) -> str:
             return owner + names.class_name(item.name)
         case "array" if item.items is not None:
             return f"tuple[{_kind(owner, replace(item.items, name=item.name), literals=literals)}, ...]"
-        case _ if item.codes:
+        case _ if _has_literal(item):
             return _literal(item) if literals else owner + names.class_name(item.name)
         case plain:
             return _PLAIN[plain]
+
+
+def _has_literal(item: Field) -> bool:
+    """Tell whether a class may rely on a code list: an open one may grow while the class is in use."""
+    return bool(item.codes) and not item.has_open_codes
 
 
 def _literal(item: Field) -> str:
@@ -209,7 +215,7 @@ def _imports(body: str) -> str:
     pydantic = [
         name for name, sign in (("AwareDatetime", "AwareDatetime"), ("Field", "Field(")) if sign in body
     ]
-    dates = "from datetime import date\n" if any(f": date{end}" in body for end in ("\n", " ")) else ""
+    dates = "from datetime import date\n" if re.search(r"(?:: |tuple\[)date\b", body) else ""
     third = f"\nfrom pydantic import {', '.join(pydantic)}\n" if pydantic else ""
     own = "Data, Step" if "ClassVar[Step" in body else "Data"
     return f"{dates}from typing import {', '.join(typing)}\n{third}\nfrom lienthong.event import {own}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from lienthong.contracts import Contract, Contracts, Finding
 from lienthong.contracts.document import At, Document
+from lienthong.contracts.load import LIVE
 from lienthong.declare_once.form import Form, Place, Question, find_field, iter_leaves
 
 
@@ -140,6 +141,8 @@ def _known_findings(form: Form, document: Document, contracts: Contracts) -> Ite
             at: At = ("known", place.topic, place.path)
             yield document.finding(at, "form-known", message, "Name a field that a contract has.")
     for topic in known_before(form, contracts):
+        if contracts.contracts[topic].status not in LIVE:
+            continue  # the bus does not hold what is only drafted
         for path, _ in iter_leaves(contracts.contracts[topic]):
             if Place(topic, path) not in form.known:
                 message = f"does not say what `{topic}#{path}` is about."

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import shutil
 import subprocess
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,9 @@ from ruamel.yaml import YAML
 
 from lienthong.contracts import Contract, load_contracts
 from lienthong.contracts.check import check
+from lienthong.contracts.majors import draft_major
 from lienthong.contracts.release import release
+from lienthong.declare_once import check_forms
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = load_contracts(ROOT)
@@ -61,6 +64,17 @@ def test_the_contracts_show_every_kind_of_field_the_house_has() -> None:
     assert foreign
 
 
+def test_every_contract_can_be_drafted_as_its_next_major_and_all_is_still_sound(tmp_path: Path) -> None:
+    for folder in ("contracts", "schemas", "services"):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.py", "__pycache__")
+        )
+    drafts = [draft_major(tmp_path, topic) for topic in CONTRACTS.contracts]
+    assert {len(files) for files in drafts} == {2}
+    assert [str(finding) for finding in (*check(tmp_path), *check_forms(load_contracts(tmp_path)))] == []
+    assert release(tmp_path, write=False).schemas == ()
+
+
 # Frozen for good.
 
 
@@ -69,6 +83,7 @@ def has_history() -> bool:
     return (ROOT / ".git").exists() and asked.returncode == 0
 
 
+BESIDE = ("schemas/index.json", "schemas/promises.json")
 in_a_clone = pytest.mark.skipif(not has_history(), reason="not a clone: there is no history to compare with")
 
 
@@ -79,7 +94,7 @@ def git(*words: str) -> str:
 @in_a_clone
 def test_no_frozen_schema_was_ever_changed_moved_or_deleted() -> None:
     log = git("log", "--no-renames", "--format=", "--name-status", "--diff-filter=MDT", "--", "schemas")
-    touched = [line for line in log.splitlines() if line and not line.endswith("schemas/index.json")]
+    touched = [line for line in log.splitlines() if line and not line.endswith(BESIDE)]
     assert touched == []
 
 
@@ -91,6 +106,34 @@ def test_every_frozen_schema_is_today_what_it_was_in_its_first_commit() -> None:
         first = git("log", "--no-renames", "--diff-filter=A", "--format=%H", "--", where).split()
         if first and git("show", f"{first[-1]}:{where}") != path.read_text("utf-8"):
             changed.append(where)
+    assert changed == []
+
+
+def merge_base() -> str | None:
+    """The commit where this branch left the main one; None where it cannot be known, or is this one."""
+    for name in ("origin/main", "main"):
+        asked = subprocess.run(
+            ["git", "merge-base", "HEAD", name], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+    return None
+
+
+BASE = merge_base() if has_history() else None
+
+
+@pytest.mark.skipif(BASE is None, reason="no main branch here: there is no merge base to compare with")
+def test_every_schema_frozen_at_the_merge_base_is_here_byte_for_byte() -> None:
+    """Uncommitted changes are seen too; what differs is named."""
+    listed = git("ls-tree", "-r", "--name-only", str(BASE), "--", "schemas").splitlines()
+    frozen = [name for name in listed if name.count("/") == 3]
+    assert frozen
+    changed = [
+        name
+        for name in frozen
+        if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != git("show", f"{BASE}:{name}")
+    ]
     assert changed == []
 
 

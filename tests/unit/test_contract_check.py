@@ -281,3 +281,27 @@ def replaced(data: Any, at: tuple[Any, ...], value: Any) -> Any:
     copied = data.copy()
     copied[at[0]] = replaced(data[at[0]], at[1:], value)
     return copied
+
+
+def test_references_that_lead_in_a_circle_are_found_once(city: City) -> None:
+    city.spoil(
+        MARKET,
+        "        examples:",
+        "        relationships:\n"
+        "          - {type: foreignKey, to: "
+        '"market-inspected.v1.yaml#/schema/market-inspected/properties/market_code"}\n'
+        "        examples:",
+    )
+    city.spoil(INSPECTION, "required: true\n        classification: public", UNIQUE)
+    (finding,) = [one for one in city.findings() if "circle" in one.message]
+    circle = (
+        "trade.market.v1#market_code → trade.market-inspected.v1#market_code → trade.market.v1#market_code"
+    )
+    assert finding.rule == "reference"
+    assert (
+        circle in finding.message
+        or "trade.market-inspected.v1#market_code → trade.market.v1" in finding.message
+    )
+
+
+UNIQUE = "required: true\n        unique: true\n        classification: public"

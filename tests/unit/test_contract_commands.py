@@ -8,7 +8,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from lienthong.commands import contracts as commands
-from lienthong.errors import ContractsNotSound
+from lienthong.commands import release as release_commands
+from lienthong.errors import BusNotUsable, ContractsNotSound
 from tests.unit.contract_city import INSPECTION, City
 
 
@@ -21,6 +22,7 @@ def city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> City:
 def run(*words: str) -> Result:
     app = typer.Typer()
     commands.register(app)
+    release_commands.register(app)
     return CliRunner().invoke(app, words)
 
 
@@ -83,7 +85,7 @@ def test_release_of_a_changed_shape_raises_the_error_the_command_line_turns_into
     city.spoil(INSPECTION, "maximum: 100000", "maximum: 90000")
     ran = run("release")
     assert isinstance(ran.exception, ContractsNotSound)
-    assert "/area_m2: maximum was 100000, is 90000" in str(ran.exception)
+    assert "/area_m2: bounds narrowed" in str(ran.exception)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +95,127 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
     ran = run(*words)
     assert ran.exit_code == 0
     assert "Usage" in ran.output
+
+
+# Versions.
+
+
+def test_release_says_in_both_languages_what_a_new_version_holds_and_who_reads_it(city: City) -> None:
+    run("release")
+    city.spoil(INSPECTION, "{minItems: 1, maxItems: 50}", "{minItems: 1, maxItems: 60}")
+    ran = run("release", "--check")
+    assert "trade.market-inspected.v1: 1.0.0 → 1.1.0 (minor)" in ran.output
+    assert "nới số phần tử" in ran.output
+    assert "→ readers science.market-watch" in ran.output
+    assert ran.exit_code == 1
+
+
+def test_a_refused_release_comes_as_json_with_readers_witness_and_both_languages(city: City) -> None:
+    run("release")
+    city.spoil(INSPECTION, "          - {value: sound, description: Đạt}\n", "")
+    ran = run("release", "--json")
+    assert ran.exit_code == 1
+    (version,) = orjson.loads(ran.output)["versions"]
+    (change,) = version["changes"]
+    assert (version["from"], version["to"], version["level"]) == ("1.0.0", None, "breaking")
+    assert (change["path"], change["rule"], change["hurts"]) == ("/verdict", "code-removed", ["writers"])
+    assert change["witness"]["document"]["verdict"] == "sound"
+    assert change["en"]["remedy"]
+    assert "phiên bản chính mới" in change["vi"]["remedy"]
+
+
+def test_a_new_major_is_drafted_with_its_examples_and_passes_the_check(city: City) -> None:
+    run("release")
+    before = city.read(INSPECTION)
+    city.spoil(INSPECTION, "maximum: 100000", "maximum: 90000")
+    ran = run("release", "--new-major", "trade.market-inspected.v1")
+    assert ran.exit_code == 0, ran.output
+    draft = city.read("contracts/trade/market-inspected.v2.yaml")
+    assert "status: draft" in draft
+    assert "maximum: 90000" in draft
+    city.write(INSPECTION, before)
+    assert city.findings() == []
+    run("release")
+    assert not (city.root / "schemas/trade/market-inspected/2.0.0.json").exists()
+    city.spoil("contracts/trade/market-inspected.v2.yaml", "status: draft", "status: active")
+    run("release")
+    assert (city.root / "schemas/trade/market-inspected/2.0.0.json").exists()
+    assert city.findings() == []
+
+
+@pytest.mark.parametrize("topic", ["trade.market.v7", "trade.nothing.v1", "../x", ""])
+def test_a_new_major_of_what_is_not_there_is_a_sentence(city: City, topic: str) -> None:
+    ran = run("release", "--new-major", topic)
+    assert isinstance(ran.exception, ContractsNotSound)
+
+
+def test_a_draft_is_not_drafted_again(city: City) -> None:
+    run("release", "--new-major", "trade.market.v1")
+    before = city.read("contracts/trade/market.v2.yaml")
+    ran = run("release", "--new-major", "trade.market.v1")
+    assert "has major 2 already" in str(ran.exception)
+    assert city.read("contracts/trade/market.v2.yaml") == before
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("vi", "nhiều nhất 50 phần tử"), ("en", "at most 50 elements")]
+)
+def test_two_versions_stand_side_by_side_in_either_language(city: City, language: str, words: str) -> None:
+    run("release")
+    city.spoil(INSPECTION, "{minItems: 1, maxItems: 50}", "{minItems: 1, maxItems: 60}")
+    ran = run("diff", "trade.market-inspected.v1@1.0.0", INSPECTION, "--language", language)
+    assert ran.exit_code == 2  # the file is named from another folder
+    file = str(city.root / INSPECTION)
+    ran = run("diff", "trade.market-inspected.v1@1.0.0", file, "--language", language, "--json")
+    assert ran.exit_code == 1
+    rows = {row["path"]: row for row in orjson.loads(ran.output)["rows"]}
+    assert words in rows["/stalls"]["before"]
+    assert [one["rule"] for one in rows["/stalls"]["changes"]] == ["items-widened"]
+    assert rows["/verdict"]["changes"] == []
+    shown = run(
+        "diff", "trade.market-inspected.v1@1.0.0", "trade.market-inspected.v1", "--language", language
+    )
+    assert "/stalls" in shown.output
+
+
+def test_the_same_version_twice_differs_in_nothing(city: City) -> None:
+    run("release")
+    ran = run("diff", "trade.market.v1@1.0.0", "trade.market.v1")
+    assert (ran.exit_code, "Không có khác biệt." in ran.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "trade.market.v1@9.9.9", "trade.market.v1"),
+        ("diff", "trade.market.v1", "nothing.yaml"),
+        ("diff", "trade.market.v1", "trade.market.v1", "--language", "fr"),
+        ("diff", "trade.market.v1"),
+        ("release", "--against", "many"),
+    ],
+)
+def test_a_wrong_call_is_exit_2(city: City, words: tuple[str, ...]) -> None:
+    run("release")
+    assert run(*words).exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "id: trade.market.v1\n", "id: trade.market.v1\nschema: 7\n"])
+def test_a_file_that_is_no_version_is_a_sentence(city: City, text: str) -> None:
+    run("release")
+    for name in ("x.yaml", "x.json"):
+        city.write(name, text)
+        ran = run("diff", str(city.root / name), "trade.market.v1")
+        assert (ran.exit_code, "Traceback" in ran.output) == (2, False)
+
+
+def test_against_nothing_changed_needs_no_bus(city: City) -> None:
+    run("release")
+    assert run("release", "--against", "10").exit_code == 0
+
+
+def test_against_needs_a_bus_and_says_so_before_anything_is_written(city: City) -> None:
+    run("release")
+    city.spoil(INSPECTION, "{minItems: 1, maxItems: 50}", "{minItems: 1, maxItems: 60}")
+    ran = run("release", "--against", "10")
+    assert isinstance(ran.exception, BusNotUsable)
+    assert not (city.root / "schemas/trade/market-inspected/1.1.0.json").exists()

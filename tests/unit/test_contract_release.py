@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from lienthong.contracts import compatibility, json_schema, load_contracts
+from lienthong.contracts.frozen import one_at_a_time, write_frozen
 from lienthong.contracts.release import Released, release
 from lienthong.contracts.schema import schema_bytes
 from lienthong.errors import ContractsNotSound
@@ -131,82 +132,201 @@ def test_a_folder_that_may_not_be_written_is_named(city: City) -> None:
         release(city.root)
 
 
-# A changed shape.
+# A changed shape: what is refused.
 
-CHANGES = {
-    "field added": (
-        "      - name: verdict\n",
-        (
-            "      - name: note\n        businessName: Ghi chú\n        description: Ghi chú.\n"
-            "        logicalType: string\n        logicalTypeOptions: {maxLength: 9}\n"
-            "        required: false\n        classification: public\n        examples: [x]\n"
-            "      - name: verdict\n"
-        ),
-        "/note: field added",
-    ),
-    "field renamed": ("name: area_m2", "name: floor_m2", "/area_m2: field removed"),
-    "optional became required": (
+NOTE = (
+    "      - name: note\n        businessName: Ghi chú\n        description: Ghi chú.\n"
+    "        logicalType: string\n        logicalTypeOptions: {maxLength: 9}\n"
+    "        required: false\n        classification: public\n        examples: [x]\n"
+    "      - name: verdict\n"
+)
+REFUSED = {
+    "required-field-added": ("      - name: verdict\n", NOTE.replace("false", "true", 1), "/note"),
+    "field-removed": ("name: area_m2", "name: floor_m2", "/area_m2"),
+    "became-required": (
         "required: false\n        classification: public",
         "required: true\n        classification: public",
-        "/area_m2: optional became required",
+        "/area_m2",
     ),
-    "bound": ("maximum: 100000", "maximum: 90000", "/area_m2: maximum was 100000, is 90000"),
-    "pattern": ("^[0-9]{4}-[0-9]{6}$", "^[0-9]{4}-[0-9]{6,7}$", "/inspection_id: pattern was"),
-    "type": (
-        "{minimum: 0, maximum: 99}",
-        "{minimum: 0, maximum: 98}",
-        "/stalls/*/faults: maximum was 99, is 98",
+    "bound-narrowed": ("maximum: 100000", "maximum: 90000", "/area_m2"),
+    "text-narrowed": ("^[0-9]{4}-[0-9]{6}$", "^[0-9]{4}-[0-9]{6}[0-9]$", "/inspection_id"),
+    "items-narrowed": ("{minItems: 1, maxItems: 50}", "{minItems: 1, maxItems: 40}", "/stalls"),
+    "code-removed": ("          - {value: unsound, description: Không đạt}\n", "", "/verdict"),
+    "code-added": (
+        "          - {value: sound, description: Đạt}\n",
+        "          - {value: sound, description: Đạt}\n          - {value: unknown, description: Chưa rõ}\n",
+        "/verdict",
     ),
-    "code": ("value: unsound", "value: unsafe", "/verdict: enum"),
-    "classification": (
-        'classification: internal\n        examples: ["2025-12-01"]',
-        'classification: personal\n        examples: ["2025-12-01"]',
-        "/due_on: x-classification was internal, is personal",
-    ),
-    "size": ("value: 8192", "value: 4096", "the whole: x-max-bytes was 8192, is 4096"),
-    "rule": ('data.verdict == "sound" ||', 'data.verdict != "unsound" ||', "the whole: x-rules"),
+    "size-lowered": ("value: 8192", "value: 4096", "the whole"),
+    "rule-added": ('data.verdict == "sound" ||', "false ||", "the whole"),
 }
 
 
-@pytest.mark.parametrize(("old", "new", "told"), CHANGES.values(), ids=CHANGES.keys())
-def test_a_changed_shape_is_refused_with_its_path_and_the_readers_it_would_break(
-    city: City, old: str, new: str, told: str
+@pytest.mark.parametrize(("rule", "case"), REFUSED.items(), ids=REFUSED.keys())
+def test_a_breaking_change_is_refused_with_path_rule_readers_remedy_and_witness(
+    city: City, rule: str, case: tuple[str, str, str]
 ) -> None:
     release(city.root)
-    city.spoil(INSPECTION, old, new)
+    city.spoil(INSPECTION, *case[:2])
     before = contents(city)
-    (refusal,) = [message for rule, message in refusal_of(city) if rule == "shape-changed"]
-    assert told in refusal
-    assert "read by science" in refusal
+    told = [message for name, message in refusal_of(city) if name == rule]
+    assert [case[2] in message for message in told] == [True]
+    assert "since 1.0.0" in told[0]
+    assert "so với 1.0.0" in told[0]
+    assert "Witness · ví dụ" in told[0]
     assert contents(city) == before
-    assert "shape-changed" in city.rules()
+    assert rule in city.rules()
+
+
+def test_a_lowered_classification_hurts_the_person(city: City) -> None:
+    city.spoil(
+        INSPECTION, 'classification: internal\n        examples: ["2025-12-01"]', DUE.format("personal")
+    )
+    release(city.root)
+    city.spoil(INSPECTION, DUE.format("personal"), DUE.format("internal"))
+    ((rule, message),) = refusal_of(city)
+    assert rule == "protection-lowered"
+    assert "hurts the person" in message
+    assert "ảnh hưởng người dân" in message
+
+
+DUE = 'classification: {}\n        examples: ["2025-12-01"]'
+
+
+def test_only_readers_whose_grant_lists_the_field_are_named(city: City) -> None:
+    release(city.root)
+    city.spoil(INSPECTION, "name: area_m2", "name: floor_m2")
+    city.spoil(INSPECTION, "          - {value: sound, description: Đạt}", MORE_CODES)
+    told = dict(refusal_of(city))
+    assert "science" not in told["field-removed"]
+    assert "science.market-watch" in told["code-added"]
+
+
+MORE_CODES = (
+    "          - {value: sound, description: Đạt}\n          - {value: unknown, description: Chưa rõ}"
+)
+
+
+def test_a_refusal_names_the_line_of_the_field(city: City) -> None:
+    release(city.root)
+    line = city.spoil(INSPECTION, "maximum: 100000", "maximum: 90000")
+    (finding,) = city.findings()
+    assert line - 5 <= finding.line <= line
 
 
 def test_all_changes_of_a_shape_are_told_at_once(city: City) -> None:
     release(city.root)
     city.spoil(INSPECTION, "maximum: 100000", "maximum: 90000")
-    city.spoil(INSPECTION, "{minItems: 1, maxItems: 50}", "{minItems: 1, maxItems: 60}")
-    ((_, message),) = refusal_of(city)
-    assert "/area_m2" in message
-    assert "/stalls" in message
+    city.spoil(INSPECTION, "{minItems: 1, maxItems: 50}", "{minItems: 1, maxItems: 40}")
+    assert [rule for rule, _ in refusal_of(city)] == ["bound-narrowed", "items-narrowed"]
+
+
+# A changed shape: what takes a new version.
+
+MINOR = {
+    "an optional field": ("      - name: verdict\n", NOTE, "field-added"),
+    "a wider bound": ("maximum: 100000", "maximum: 200000", "bound-widened"),
+    "a wider pattern": ("^[0-9]{4}-[0-9]{6}$", "^[0-9]{4}-[0-9]{6,7}$", "text-widened"),
+    "a longer list": ("{minItems: 1, maxItems: 50}", "{minItems: 1, maxItems: 60}", "items-widened"),
+    "more protection": (DUE.format("internal"), DUE.format("personal"), "protection-raised"),
+    "more bytes": ("value: 8192", "value: 16384", "size-raised"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "rule"), MINOR.values(), ids=MINOR.keys())
+def test_what_hurts_nobody_takes_a_minor_version(city: City, old: str, new: str, rule: str) -> None:
+    release(city.root)
+    city.spoil(INSPECTION, old, new)
+    released = release(city.root)
+    assert released.schemas[0].as_posix() == "schemas/trade/market-inspected/1.1.0.json"
+    assert [(verdict.version, {one.rule for one in verdict.changes}) for verdict in released.verdicts] == [
+        ("1.1.0", {rule})
+    ]
+    assert import_events(city, TRADE_EVENTS).MarketInspected.SCHEMA_VERSION == "1.1.0"
+    assert (city.root / FROZEN).exists()
+    assert city.findings() == []
+    assert release(city.root).schemas == ()
+
+
+def test_versions_go_on_from_the_newest_one(city: City) -> None:
+    release(city.root)
+    for value in ("200000", "300000"):
+        text = city.read(INSPECTION)
+        city.write(
+            INSPECTION, text.replace("maximum: 100000", f"maximum: {value}").replace("200000}", f"{value}}}")
+        )
+        release(city.root)
+    city.spoil(INSPECTION, "businessName: Kết luận", "businessName: Kết luận của đoàn")
+    assert [one.version for one in release(city.root).verdicts] == ["1.2.1"]
+    city.spoil(INSPECTION, "maximum: 300000", "maximum: 100000")
+    assert [rule for rule, _ in refusal_of(city)] == ["bound-narrowed"]
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("businessName: Kết luận", "businessName: Kết luận của đoàn"),
+        ("description: Kết luận của đoàn", "description: Kết luận sau cùng của đoàn"),
+        ("description: Không đạt}", "description: Chưa đạt}"),
         ("purpose: Kết quả", "purpose: Mọi kết quả"),
         ("name: Chợ đã được kiểm tra", "name: Chợ đã kiểm tra"),
         ("description: Không đạt thì", "description: Chợ không đạt thì"),
-        ("property: latency, value: 5", "property: latency, value: 4"),
-        ("stalls, due_on]", "due_on]"),
     ],
 )
-def test_words_promises_and_grants_change_no_shape(city: City, old: str, new: str) -> None:
+def test_words_take_a_patch_version(city: City, old: str, new: str) -> None:
     release(city.root)
     city.spoil(INSPECTION, old, new)
-    assert release(city.root).schemas == ()
+    released = release(city.root)
+    assert released.schemas[0].as_posix() == "schemas/trade/market-inspected/1.0.1.json"
     assert city.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("property: latency, value: 5", "property: latency, value: 4"), ("stalls, due_on]", "due_on]")],
+)
+def test_promises_and_grants_take_no_version(city: City, old: str, new: str) -> None:
+    release(city.root)
+    city.spoil(INSPECTION, old, new)
+    released = release(city.root)
+    assert (released.schemas, released.weakened) == ((), ())
+    assert city.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("promise", "worse"),
+    [("latency, value: 5", "50"), ("frequency, value: 1", "10"), ("retention, value: 90", "9")],
+)
+def test_readers_hear_of_a_weakened_promise_once(city: City, promise: str, worse: str) -> None:
+    release(city.root)
+    city.spoil(INSPECTION, f"property: {promise}", f"property: {promise.split(':', maxsplit=1)[0]}: {worse}")
+    told = [(one.promise, one.readers) for one in release(city.root).weakened]
+    assert told == [(f"{promise.split(',', maxsplit=1)[0]}_seconds", ("science.market-watch",))]
+    assert release(city.root).weakened == ()
+
+
+def test_an_open_code_list_may_grow_and_its_class_expects_that(city: City) -> None:
+    city.spoil(INSPECTION, "        enum:\n", OPEN + "        enum:\n")
+    release(city.root)
+    city.spoil(INSPECTION, "          - {value: sound, description: Đạt}", MORE_CODES)
+    assert [verdict.version for verdict in release(city.root).verdicts] == ["1.1.0"]
+    read = import_events(city, SCIENCE_EVENTS).MarketInspected.model_validate(data(verdict="not-there-yet"))
+    assert read.verdict == "not-there-yet"
+    city.spoil(INSPECTION, OPEN, "")
+    assert [verdict.version for verdict in release(city.root).verdicts] == ["1.2.0"]
+    city.spoil(INSPECTION, "        enum:\n", OPEN + "        enum:\n")
+    assert [rule for rule, _ in refusal_of(city)] == ["codes-opened"]
+
+
+OPEN = "        customProperties:\n          - {property: codes, value: open}\n"
+
+
+def test_an_open_list_without_codes_is_found(city: City) -> None:
+    city.spoil(INSPECTION, "        logicalTypeOptions: {minimum: 1, maximum: 100000}\n", OPEN + AREA)
+    assert city.rules() == {"shape"}
+
+
+AREA = "        logicalTypeOptions: {minimum: 1, maximum: 100000}\n"
 
 
 def test_the_order_of_fields_and_codes_changes_no_shape(city: City) -> None:
@@ -216,6 +336,28 @@ def test_the_order_of_fields_and_codes_changes_no_shape(city: City) -> None:
     turned["properties"] = dict(reversed(turned["properties"].items()))
     turned["properties"]["verdict"] |= {"enum": ["unsound", "sound"]}
     assert compatibility.changes(schema, turned) == []
+
+
+# Two releases at once.
+
+
+def test_a_release_that_meets_another_one_writes_nothing_and_says_so(city: City) -> None:
+    with one_at_a_time(city.root):
+        before = contents(city)
+        with pytest.raises(ContractsNotSound, match="Another release is at work"):
+            release(city.root)
+        assert contents(city) == before
+    assert release(city.root).schemas != ()
+
+
+def test_a_frozen_file_that_somebody_else_put_there_meanwhile_is_never_overwritten(city: City) -> None:
+    release(city.root)
+    index = orjson.loads(city.read("schemas/index.json"))
+    added = {"trade/market/1.1.0.json": b"mine", "trade/market-inspected/1.0.0.json": b"theirs is there"}
+    before = contents(city)
+    with pytest.raises(FileExistsError):
+        write_frozen(city.root, added, index)
+    assert contents(city) == before
 
 
 # Frozen files touched by hand.
@@ -264,6 +406,43 @@ def test_a_frozen_file_that_is_no_schema_is_found_and_nothing_crashes(city: City
     release(city.root)
     city.write(FROZEN, text)
     assert city.rules() == {"frozen-changed"}
+
+
+OTHERS = ["contracts/trade/market-examined.v1", "contracts/science/market-inspected.v1"]
+
+
+@pytest.mark.parametrize("target", OTHERS)
+def test_a_contract_given_another_name_or_owner_hears_that_the_old_one_stays(city: City, target: str) -> None:
+    release(city.root)
+    department, event = Path(target).parts[1], Path(target).name.removesuffix(".v1")
+    for ending in ("yaml", "examples.yaml"):
+        text = city.read(f"contracts/trade/market-inspected.v1.{ending}")
+        (city.root / f"contracts/trade/market-inspected.v1.{ending}").unlink()
+        text = text.replace("trade.market-inspected", f"{department}.{event}").replace(
+            "name: market-inspected", f"name: {event}"
+        )
+        city.write(
+            f"{target}.{ending}",
+            text.replace("domain: trade", f"domain: {department}").replace(
+                "market.v1.yaml#", "../trade/market.v1.yaml#"
+            ),
+        )
+    ((rule, message),) = refusal_of(city)
+    assert rule == "contract-missing"
+    assert f"{department}.{event}.v1" in message
+
+
+def test_a_contract_that_changes_its_key_is_refused(city: City) -> None:
+    release(city.root)
+    city.spoil(INSPECTION, PARTITIONED, "")
+    code = '{pattern: "^[0-9]{4}$"}\n        required: true\n'
+    city.spoil(INSPECTION, code, code + PARTITIONED)
+    ((rule, message),) = refusal_of(city)
+    assert rule == "key-changed"
+    assert "was inspection_id, is market_code" in message
+
+
+PARTITIONED = "        partitioned: true\n        partitionKeyPosition: 1\n"
 
 
 def test_a_frozen_schema_whose_contract_is_gone_is_found(city: City) -> None:
@@ -454,9 +633,9 @@ def test_two_classes_of_one_name_in_one_room_are_found(city: City) -> None:
     assert [rule for rule, _ in refusal_of(city)] == ["class-name"]
 
 
-def test_a_word_changed_in_a_contract_reaches_the_rooms_but_not_the_frozen_file(city: City) -> None:
+def test_a_word_changed_in_a_contract_reaches_the_rooms_and_a_file_of_its_own(city: City) -> None:
     release(city.root)
     city.spoil(INSPECTION, "name: Chợ đã được kiểm tra", "name: Chợ đã kiểm tra")
     released = release(city.root)
-    assert (released.schemas, len(released.modules)) == ((), 2)
+    assert (released.schemas[0].name, len(released.modules)) == ("1.0.1.json", 2)
     assert "Chợ đã kiểm tra." in city.read(SCIENCE_EVENTS)

@@ -335,6 +335,51 @@ def test_a_version_frozen_after_ours_may_be_known_later():
     assert f"{TOPIC}[0]@7" in str(refusal.value)
 
 
+def folder_of(tmp_path, *schemas):
+    for schema in schemas:
+        version = schema["$id"].rpartition(":")[2]
+        path = tmp_path / "health" / "birth-notified" / f"{version}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(orjson.dumps(schema))
+    return tmp_path
+
+
+GROWN = {
+    **SCHEMA,
+    "$id": "urn:vn.gov.hanoi:health:birth-notified:1.1.0",
+    "properties": {**SCHEMA["properties"], "ward_code": {"type": "string", "pattern": "^[0-9]{5}$"}},
+}
+
+
+def test_a_version_frozen_while_a_reader_runs_is_read_and_what_it_writes_stays(tmp_path):
+    running = Gate.load(folder_of(tmp_path, SCHEMA))
+    grown = raw_event(value=orjson.dumps(data(ward_code="00004")), dataschema=GROWN["$id"])
+    with pytest.raises(UnknownVersion):
+        running.recheck(TOPIC, grown)
+    folder_of(tmp_path, GROWN)
+    assert running.recheck(TOPIC, grown) == data(ward_code="00004")
+    assert running.version(TOPIC) == "1.0.0"
+    assert running.recheck(TOPIC, raw_event()) == DATA
+
+
+@pytest.mark.parametrize("content", [b"", b"{", orjson.dumps({**GROWN, "$id": SCHEMA["$id"]})])
+def test_a_version_that_is_still_being_written_is_tried_again(tmp_path, content):
+    running = Gate.load(folder_of(tmp_path, SCHEMA))
+    (tmp_path / "health" / "birth-notified" / "1.1.0.json").write_bytes(content)
+    with pytest.raises(UnknownVersion):
+        running.recheck(TOPIC, raw_event(dataschema=GROWN["$id"]))
+
+
+@pytest.mark.parametrize("version", ["../../../x", "1.1.0/../1.0.0", "2.0.0", "1.1", ""])
+def test_a_version_leads_to_no_other_file(tmp_path, version):
+    running = Gate.load(
+        folder_of(tmp_path, SCHEMA, {**GROWN, "$id": SCHEMA["$id"].replace("1.0.0", "1.2.0")})
+    )
+    (tmp_path / "x.json").write_bytes(orjson.dumps(GROWN))
+    with pytest.raises(Unreadable):
+        running.recheck(TOPIC, raw_event(dataschema=f"urn:vn.gov.hanoi:health:birth-notified:{version}"))
+
+
 def test_a_topic_without_a_schema_is_unreadable():
     assert not_readable(raw_event(), "health.death-notified.v1") == [("", "topic")]
     assert not_readable(raw_event(), "births") == [("", "topic")]
