@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 import orjson
 import pydantic
 
-from lienthong import strict_json
+from lienthong import names, strict_json
 from lienthong.errors import NotStrict, Problem, Unreadable
 from lienthong.moments import find_timestamp, write_timestamp
 
@@ -169,6 +169,8 @@ def to_headers(raw: RawEvent) -> list[tuple[str, bytes]]:
     ]
     if raw.value is not None:
         headers.append(("content-type", b"application/json"))
+        if (schema := names.schema_header(raw.dataschema)) is not None:
+            headers.append(schema)
     if raw.subject is not None:
         headers.append(("ce_subject", raw.subject.encode()))
     if raw.causation_id is not None:

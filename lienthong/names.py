@@ -1,7 +1,9 @@
 """Names are functions, not tables: every name on the bus is computed here (all hops)."""
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 NAMESPACE: Final = "vn.gov.hanoi"
 """Reverse domain of the city: the prefix of every CloudEvents type and source."""
@@ -12,6 +14,12 @@ RESERVED: Final = frozenset({"admin", "none", "postgres", "public"})
 
 EVENT: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
 PURPOSE: Final = EVENT
+REFUSAL: Final = "refusal"
+"""What the gate's own notice is called in its type and schema; no contract describes it."""
+
+SCHEMA_HEADER: Final = "__value_schema_id"
+"""Where clients of a schema registry look for the schema of a record's value."""
+
 TOPIC: Final = re.compile(r"([a-z]+)\.([a-z]+(?:-[a-z]+)*)\.v([1-9][0-9]{0,3})")
 
 
@@ -58,6 +66,34 @@ def find_schema_version(uri: str) -> tuple[str, str, str] | None:
     if len(parts) != 5 or parts[:2] != ["urn", NAMESPACE]:
         return None
     return parts[2], parts[3], parts[4]
+
+
+def schema_guid(uri: str) -> UUID:
+    """Compute the GUID of a schema version from its name: the same in every registry, for ever."""
+    return uuid5(NAMESPACE_URL, uri)
+
+
+def schema_id(uri: str) -> int:
+    """Compute the number of a schema version, from 1 to 2³¹-1: clients of registries want a number."""
+    return int.from_bytes(schema_guid(uri).bytes[:4]) % 0x7FFF_FFFF + 1
+
+
+@lru_cache(maxsize=4_096)
+def schema_header(uri: str) -> tuple[str, bytes] | None:
+    """Write the header in which clients of a schema registry find a value's schema; None for a refusal.
+
+    A byte 1, then the GUID: Confluent's framing. A notice of refusal has a shape of the library's own,
+    which is in no registry.
+    """
+    named = find_schema_version(uri)
+    if named is None or named[1] == REFUSAL:
+        return None
+    return SCHEMA_HEADER, b"\x01" + schema_guid(uri).bytes
+
+
+def subject(topic: str) -> str:
+    """Name what a schema registry keeps a topic's versions under."""
+    return f"{topic}-value"
 
 
 def group(department: str, purpose: str) -> str:
