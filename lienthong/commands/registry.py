@@ -60,9 +60,9 @@ def registry(
             reason=f"{host} is reached from other machines, and no certificate is given.",
             remedy="Name --certificate and --key, or put a proxy with TLS before 127.0.0.1.",
         )
-    set_up_logs()
     app = registry_app(find_root())
     listening = listen(host, port)
+    set_up_logs()
     scheme = "http" if certificate is None else "https"
     shown, taken = listening.getsockname()[:2]
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{taken}"

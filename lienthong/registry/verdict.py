@@ -16,6 +16,48 @@ from lienthong.registry.book import Registered
 OURS: Final = "JSON"
 """The one kind of schema on this bus, in Confluent's word."""
 
+_FORM: Final = jsonschema_rs.validator_for(
+    {
+        "$schema": DIALECT,
+        "$ref": "#/$defs/field",
+        "properties": {
+            "x-key": {"type": "array", "items": {"type": "string"}},
+            "x-max-bytes": {"type": "integer"},
+            "x-references": {
+                "type": "object",
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["topic", "field"],
+                    "additionalProperties": {"type": "string"},
+                },
+            },
+            "x-rules": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "expression"],
+                    "additionalProperties": {"type": "string"},
+                },
+            },
+            "x-state": {"type": "boolean"},
+            "x-topic": {"type": "string"},
+        },
+        "$defs": {
+            "field": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string"},
+                    "enum": {"items": {"type": "string"}},
+                    "properties": {"additionalProperties": {"$ref": "#/$defs/field"}},
+                    "items": {"$ref": "#/$defs/field"},
+                    "x-classification": {"type": "string"},
+                },
+            }
+        },
+    }
+)
+"""What the comparison may rely on in a schema that `lienthong release` did not write."""
+
 
 def read_candidate(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Read the schema that a client sent in; None where it is of another kind, Avro or Protobuf.
@@ -36,8 +78,6 @@ def read_candidate(document: Mapping[str, Any]) -> dict[str, Any] | None:
         schema = strict_json.loads(text.encode())
     except NotStrict as flaw:
         raise schema_not_valid(listed(flaw.problems)) from None
-    except UnicodeEncodeError:
-        raise schema_not_valid("half of a surrogate pair.") from None
     if not isinstance(schema, dict) or schema.get("$schema", DIALECT) != DIALECT:
         raise schema_not_valid(f"expected an object of the dialect {DIALECT}.")
     if not jsonschema_rs.meta.is_valid({**schema, "$schema": DIALECT}):
@@ -54,8 +94,8 @@ def objections(registered: Registered, candidate: Mapping[str, Any] | None) -> l
     """List what stands against a schema as the next version after a frozen one; none where nothing does."""
     if candidate is None:
         return [f"The schema is not of the type {OURS}: this bus knows no other (schemaType)."]
-    if odd := _odd_place(candidate, ""):
-        return [f"{odd}: expected an object that describes one field, as contracts do."]
+    if odd := [f"/{'/'.join(map(str, flaw.instance_path))}" for flaw in _FORM.iter_errors(candidate)]:
+        return [f"{place}: not of a form that contracts take." for place in sorted(set(odd))]
     whole = _with_annotations(candidate, registered.schema)
     differences = changes(registered.schema, whole)
     if next_version(registered.properties["version"], differences) is not None:
@@ -65,16 +105,6 @@ def objections(registered: Registered, candidate: Mapping[str, Any] | None) -> l
 
 def _canonical(schema: Mapping[str, Any]) -> bytes:
     return orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
-
-
-def _odd_place(schema: Any, path: str) -> str | None:
-    """Find where a schema is of a form that no contract takes, true and false for instance."""
-    if not isinstance(schema, dict):
-        return path or "/"
-    found = (_odd_place(field, f"{path}/{name}") for name, field in schema.get("properties", {}).items())
-    if (odd := next((place for place in found if place), None)) is not None:
-        return odd
-    return _odd_place(schema["items"], f"{path}/*") if "items" in schema else None
 
 
 def _with_annotations(candidate: Mapping[str, Any], frozen: Mapping[str, Any]) -> dict[str, Any]:
