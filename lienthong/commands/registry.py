@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -60,6 +61,8 @@ def registry(
             reason=f"{host} is reached from other machines, and no certificate is given.",
             remedy="Name --certificate and --key, or put a proxy with TLS before 127.0.0.1.",
         )
+    if certificate is not None:
+        check_certificate(certificate, key)
     app = registry_app(find_root())
     listening = listen(host, port)
     set_up_logs()
@@ -93,6 +96,17 @@ def is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_certificate(certificate: Path, key: Path | None) -> None:
+    """See that certificate and key can be read and belong together, before anything is told."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsNotUsable(
+            reason=f"{certificate} and its key cannot be used: {error.strerror or type(error).__name__}.",
+            remedy="Name a certificate, and with --key the key it was made with, without a password.",
+        ) from error
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSe
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
 
 from lienthong import Department, names
+from lienthong.cluster.certificates import Authority, sign_server
 from lienthong.cluster.connection import department_connection
 from lienthong.contracts import load_contracts
 from lienthong.event import RawEvent, to_headers
@@ -33,6 +35,7 @@ from tests.unit.birth import raw_event
 
 TOPIC = "health.birth-notified.v1"
 SUBJECT = "health.birth-notified.v1-value"
+FIRST = "urn:vn.gov.hanoi:health:birth-notified:1.0.0"
 
 
 @contextmanager
@@ -101,7 +104,8 @@ def test_the_public_client_reads_levels_modes_and_kinds(client: SchemaRegistryCl
     assert client.get_schema_types() == ["JSON"]
     assert client.get_contexts() == ["."]
     latest = client.get_latest_version(SUBJECT)
-    assert client.get_latest_with_metadata(SUBJECT, {"version": "1.0.0"}).schema_id == latest.schema_id
+    first = client.get_latest_with_metadata(SUBJECT, {"version": "1.0.0"})
+    assert (first.version, first.schema_id) == (1, names.schema_id(FIRST))
     assert client.get_subjects_by_schema_id(latest.schema_id) == [SUBJECT]
     assert client.get_referenced_by(SUBJECT, 1) == []
     assert latest.schema.metadata.tags.tags["$.mother.full_name"] == ["personal"]
@@ -110,12 +114,13 @@ def test_the_public_client_reads_levels_modes_and_kinds(client: SchemaRegistryCl
 def test_the_public_client_looks_up_and_judges_a_schema(
     client: SchemaRegistryClient, repository: Path
 ) -> None:
-    known = Schema(frozen(repository), "JSON")
-    assert client.lookup_schema(SUBJECT, known).version == 1
-    assert client.register_schema(SUBJECT, known) == client.get_latest_version(SUBJECT).schema_id
-    assert client.test_compatibility(SUBJECT, known) is True
-    assert client.test_compatibility_all_versions(SUBJECT, known, verbose=True) is True
-    other = json.loads(frozen(repository))
+    first = Schema(frozen(repository), "JSON")
+    assert client.lookup_schema(SUBJECT, first).version == 1
+    assert client.register_schema(SUBJECT, first) == names.schema_id(FIRST)
+    newest = client.get_latest_version(SUBJECT).schema
+    assert client.test_compatibility(SUBJECT, newest) is True
+    assert client.test_compatibility_all_versions(SUBJECT, newest, verbose=True) is True
+    other = json.loads(newest.schema_str)
     other["required"].remove("notification_id")
     assert client.test_compatibility(SUBJECT, Schema(json.dumps(other), "JSON"), verbose=True) is False
 
@@ -137,12 +142,14 @@ def test_the_public_client_is_told_what_is_not_there_and_what_is_not_allowed(
     assert code_of(lambda: client.delete_version(SUBJECT, 1)) == (422, 42205)
 
 
-def examples(repository: Path) -> Iterator[tuple[str, RawEvent]]:
-    """Every valid example of every contract that is in force, as an event; with its topic."""
+def examples(client: SchemaRegistryClient, repository: Path) -> Iterator[tuple[str, RawEvent]]:
+    """Every valid example of every contract in force, as an event of the newest version; with its topic."""
+    in_force = set(client.get_subjects())
     for topic, contract in load_contracts(repository).contracts.items():
-        uri = names.schema_uri(contract.topic.department, contract.topic.event, f"{contract.topic.major}.0.0")
-        for example in contract.valid_examples:
-            yield topic, raw_event(dataschema=uri, value=orjson.dumps(example))
+        if names.subject(topic) in in_force:
+            newest = client.get_latest_version(names.subject(topic)).schema.metadata.properties.properties
+            for example in contract.valid_examples:
+                yield topic, raw_event(dataschema=newest["dataschema"], value=orjson.dumps(example))
 
 
 def test_the_public_deserialiser_reads_and_checks_the_examples_of_every_contract(
@@ -150,7 +157,7 @@ def test_the_public_deserialiser_reads_and_checks_the_examples_of_every_contract
 ) -> None:
     read = JSONDeserializer(None, schema_registry_client=client)
     told = set()
-    for topic, raw in examples(repository):
+    for topic, raw in examples(client, repository):
         assert raw.value is not None
         assert read(raw.value, of_value(topic, to_headers(raw))) == json.loads(raw.value)
         told.add(names.subject(topic))
@@ -181,15 +188,41 @@ def test_a_client_that_looks_for_the_number_before_the_value_finds_none(
 def test_the_public_serialiser_writes_the_very_header_that_we_write(
     client: SchemaRegistryClient, repository: Path
 ) -> None:
-    raw = next(raw for topic, raw in examples(repository) if topic == TOPIC)
+    raw = next(raw for topic, raw in examples(client, repository) if topic == TOPIC)
     assert raw.value is not None
     headers: list[tuple[str, bytes]] = []
-    write = JSONSerializer(
-        frozen(repository), client, conf={"schema.id.serializer": header_schema_id_serializer}
-    )
+    newest = client.get_latest_version(SUBJECT).schema
+    write = JSONSerializer(newest, client, conf={"schema.id.serializer": header_schema_id_serializer})
     value = write(json.loads(raw.value), of_value(TOPIC, headers))
     assert headers == [names.schema_header(raw.dataschema)]
     assert json.loads(value) == json.loads(raw.value)
+
+
+def test_off_this_machine_it_is_reached_over_tls(repository: Path, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    authority = Authority.new(now)
+    key, certificate = sign_server(authority, ["localhost"], now)
+    files = {"key": key, "certificate": certificate, "authority": authority.certificate_pem()}
+    for name, pem in files.items():
+        (tmp_path / name).write_text(pem)
+    words = (
+        "--host",
+        "0.0.0.0",
+        "--certificate",
+        str(tmp_path / "certificate"),
+        "--key",
+        str(tmp_path / "key"),
+    )
+    with served(repository, *words) as url:
+        assert url.startswith("https://")
+        reached = {"url": f"https://localhost:{url.rpartition(':')[2]}"}
+        with SchemaRegistryClient(reached | {"ssl.ca.location": str(tmp_path / "authority")}) as client:
+            assert SUBJECT in client.get_subjects()
+        with (
+            SchemaRegistryClient(reached | {"max.retries": 0}) as stranger,
+            pytest.raises(Exception, match="CERT"),
+        ):
+            stranger.get_subjects()
 
 
 async def test_the_public_deserialiser_reads_our_topics(scratch: City) -> None:

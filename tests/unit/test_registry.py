@@ -152,7 +152,7 @@ def test_each_version_is_served_byte_for_byte_by_number_by_guid_and_by_subject(o
 
 
 def test_the_metadata_say_which_fields_are_personal() -> None:
-    (one,) = BOOK.subjects["health.birth-notified.v1-value"]
+    one = BOOK.subjects["health.birth-notified.v1-value"][-1]
     assert one.tags["$.mother.full_name"] == ("personal",)
     assert one.properties["classification"] in {"personal", "sensitive"}
     assert {path for path in one.tags if path.endswith("facility_code")} == set()
@@ -528,6 +528,7 @@ def test_the_command_names_what_keeps_it_from_listening(
         for words, said in (
             (["--port", str(port)], f"Port {port} of 127.0.0.1 cannot be taken"),
             (["--host", "0.0.0.0"], "no certificate is given"),
+            (["--certificate", str(ROOT / "README.md")], "README.md and its key cannot be used"),
         ):
             with pytest.raises(SystemExit) as ended:
                 main(["registry", *words])
