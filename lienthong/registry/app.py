@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -260,24 +261,29 @@ def _find_same(versions: list[Registered], document: dict[str, Any]) -> Register
 async def judge(request: Request) -> Response:
     """Tell whether a schema may follow one version."""
     against = asked_version(request)
-    return _verdict(request, [against], await sent(request))
+    return await _verdict(request, [against], await sent(request))
 
 
 async def judge_all(request: Request) -> Response:
     """Tell whether a schema may follow every version."""
     against = asked_versions(request)
-    return _verdict(request, against, await sent(request))
+    return await _verdict(request, against, await sent(request))
 
 
-def _verdict(request: Request, against: list[Registered], document: dict[str, Any]) -> Response:
+async def _verdict(request: Request, against: list[Registered], document: dict[str, Any]) -> Response:
     candidate = read_candidate(document)
-    found = [
+    # In a thread: patterns are compared with a bound on the work, which others shall not wait for.
+    found = await run_in_threadpool(_objections, against, candidate)
+    told = {"is_compatible": not found}
+    return answer(request, told | ({"messages": found} if is_set(request, "verbose") else {}))
+
+
+def _objections(against: list[Registered], candidate: dict[str, Any] | None) -> list[str]:
+    return [
         f"version {one.number} ({one.properties['version']}): {objection}"
         for one in against
         for objection in objections(one, candidate)
     ]
-    told = {"is_compatible": not found}
-    return answer(request, told | ({"messages": found} if is_set(request, "verbose") else {}))
 
 
 async def nothing(_: Request) -> Response:

@@ -8,6 +8,7 @@ import orjson
 
 from lienthong import strict_json
 from lienthong.contracts.compatibility import changes, next_version
+from lienthong.contracts.contract import CLASSIFICATIONS
 from lienthong.contracts.schema import DIALECT
 from lienthong.errors import NotStrict, listed
 from lienthong.registry.answers import schema_not_valid
@@ -16,44 +17,45 @@ from lienthong.registry.book import Registered
 OURS: Final = "JSON"
 """The one kind of schema on this bus, in Confluent's word."""
 
+_NOT_OURS: Final = (
+    "not of a form that contracts take: every field has one type, every object is closed "
+    "(additionalProperties: false)."
+)
+_TEXTS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
+_FIELD: Final = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"type": "string"},
+        "enum": {"items": {"type": "string"}},
+        "properties": {"additionalProperties": {"$ref": "#/$defs/field"}},
+        "items": {"$ref": "#/$defs/field"},
+        "x-classification": {"enum": list(CLASSIFICATIONS)},
+        "x-codes": _TEXTS,
+        "x-key": {"type": "array", "items": {"type": "string"}},
+        "x-max-bytes": {"type": "integer"},
+        "x-open": {"type": "boolean"},
+        "x-references": {
+            "type": "object",
+            "additionalProperties": {**_TEXTS, "required": ["topic", "field"]},
+        },
+        "x-rules": {"type": "array", "items": {**_TEXTS, "required": ["name", "expression", "description"]}},
+        "x-state": {"type": "boolean"},
+        "x-topic": {"type": "string"},
+    },
+    "dependentSchemas": {"format": {"properties": {"type": {"const": "string"}}}},
+    "if": {"properties": {"type": {"const": "object"}}},
+    "then": {
+        "required": ["additionalProperties"],
+        "properties": {"additionalProperties": {"const": False}},
+    },
+}
 _FORM: Final = jsonschema_rs.validator_for(
     {
         "$schema": DIALECT,
         "$ref": "#/$defs/field",
-        "properties": {
-            "x-key": {"type": "array", "items": {"type": "string"}},
-            "x-max-bytes": {"type": "integer"},
-            "x-references": {
-                "type": "object",
-                "additionalProperties": {
-                    "type": "object",
-                    "required": ["topic", "field"],
-                    "additionalProperties": {"type": "string"},
-                },
-            },
-            "x-rules": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["name", "expression"],
-                    "additionalProperties": {"type": "string"},
-                },
-            },
-            "x-state": {"type": "boolean"},
-            "x-topic": {"type": "string"},
-        },
-        "$defs": {
-            "field": {
-                "type": "object",
-                "properties": {
-                    "type": {"type": "string"},
-                    "enum": {"items": {"type": "string"}},
-                    "properties": {"additionalProperties": {"$ref": "#/$defs/field"}},
-                    "items": {"$ref": "#/$defs/field"},
-                    "x-classification": {"type": "string"},
-                },
-            }
-        },
+        "properties": {"type": {"const": "object"}},
+        "$defs": {"field": _FIELD},
     }
 )
 """What the comparison may rely on in a schema that `lienthong release` did not write."""
@@ -95,7 +97,7 @@ def objections(registered: Registered, candidate: Mapping[str, Any] | None) -> l
     if candidate is None:
         return [f"The schema is not of the type {OURS}: this bus knows no other (schemaType)."]
     if odd := [f"/{'/'.join(map(str, flaw.instance_path))}" for flaw in _FORM.iter_errors(candidate)]:
-        return [f"{place}: not of a form that contracts take." for place in sorted(set(odd))]
+        return [f"{place}: {_NOT_OURS}" for place in sorted(set(odd))]
     whole = _with_annotations(candidate, registered.schema)
     differences = changes(registered.schema, whole)
     if next_version(registered.properties["version"], differences) is not None:

@@ -372,6 +372,11 @@ def test_a_schema_is_held_against_every_version_where_none_is_named(city: City, 
         {"type": "array", "items": False},
         {"anyOf": [{"type": "string"}, {"type": "integer"}]},
         {"type": "string", "pattern": "^(a+)+$"},
+        {"maxLength": 80},
+        {"type": ["string", "null"]},
+        {"type": "integer", "format": "date"},
+        {"type": "object"},
+        {"type": "object", "additionalProperties": True},
     ],
 )
 def test_a_form_that_no_contract_takes_is_never_called_compatible(
@@ -382,6 +387,14 @@ def test_a_form_that_no_contract_takes_is_never_called_compatible(
     told = verdict(registry, schema)
     assert told["is_compatible"] is False
     assert told["messages"]
+
+
+def test_an_open_object_is_never_called_compatible(city: City, registry: TestClient) -> None:
+    open_one = {name: value for name, value in market(city).items() if name != "additionalProperties"}
+    for schema in (open_one, open_one | {"additionalProperties": {"type": "string"}}):
+        told = verdict(registry, schema)
+        assert told["is_compatible"] is False
+        assert "closed" in told["messages"][0]
 
 
 def test_avro_and_references_are_not_of_this_bus(registry: TestClient) -> None:
@@ -467,7 +480,7 @@ PIECES = st.sampled_from(
 @hypothesis_settings(max_examples=60)
 @given(
     st.lists(
-        PIECES | st.text(max_size=6).map(lambda text: text.encode("utf-8", "replace").hex()), max_size=6
+        PIECES | st.text(min_size=1, max_size=6).map(lambda text: text.encode("utf-8", "replace").hex()), max_size=6
     ),
     st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
     st.binary(max_size=60),
@@ -497,6 +510,46 @@ def test_no_address_and_no_body_makes_it_fail(pieces: list[str], method: str, bo
 def test_no_schema_makes_it_fail(schema: Any) -> None:
     address = "/compatibility/subjects/trade.price-observed.v1-value/versions/latest?verbose=true"
     assert ANYWHERE.post(address, json=sent(schema)).status_code in {200, 422}
+
+
+KEYWORDS = [
+    *("type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "multipleOf"),
+    *("exclusiveMinimum", "minItems", "maxItems", "uniqueItems", "items", "required", "properties", "title"),
+    *("additionalProperties", "x-classification", "x-codes", "x-open", "x-rules", "x-references", "x-key"),
+]
+ODD_VALUES = st.one_of(
+    st.sampled_from(
+        ["string", "integer", "object", "date", "personal", "(?=a)a", "^(a|b)*$", "\\p{L}+", "[", ""]
+    ),
+    st.sampled_from([0, -1, 1, 10**18, 1e308, 1e-300, 0.1, True, None, [], {}, [1], ["a", "b"], {"a": 1}]),
+    st.text("ab^$()[]{}*+?|\\.-0", max_size=12),
+)
+
+
+@hypothesis_settings(max_examples=100)
+@given(
+    st.sampled_from(
+        [
+            "health.birth-notified.v1-value",
+            "onestop.dossier-submitted.v1-value",
+            "trade.price-observed.v1-value",
+        ]
+    ),
+    st.lists(st.tuples(st.integers(0, 999), st.sampled_from(KEYWORDS), ODD_VALUES), min_size=1, max_size=3),
+)
+def test_no_change_of_a_frozen_schema_makes_it_fail(
+    subject: str, changes: list[tuple[int, str, Any]]
+) -> None:
+    schema: Any = deepcopy(BOOK.subjects[subject][-1].schema)
+    places = [schema]
+    for place in places:
+        places += [*place.get("properties", {}).values(), *filter(None, [place.get("items")])]
+    for number, keyword, value in changes:
+        places[number % len(places)][keyword] = value
+    address = f"/compatibility/subjects/{subject}/versions/latest?verbose=true"
+    answer = ANYWHERE.post(address, json=sent(schema))
+    assert answer.status_code in {200, 422}
+    assert answer.elapsed.total_seconds() < 30
 
 
 # Who may reach it.
