@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 import orjson
 import pydantic
 
-from lienthong import names, strict_json
+from lienthong import strict_json
 from lienthong.errors import NotStrict, Problem, Unreadable
 from lienthong.moments import find_timestamp, write_timestamp
+from lienthong.names import schema_header
 
 JSON: Final = "application/json"
 STRUCTURED: Final = "application/cloudevents+json"
@@ -169,7 +170,7 @@ def to_headers(raw: RawEvent) -> list[tuple[str, bytes]]:
     ]
     if raw.value is not None:
         headers.append(("content-type", b"application/json"))
-        if (schema := names.schema_header(raw.dataschema)) is not None:
+        if (schema := schema_header(raw.dataschema)) is not None:
             headers.append(schema)
     if raw.subject is not None:
         headers.append(("ce_subject", raw.subject.encode()))

@@ -10,18 +10,18 @@ from uuid import UUID
 NAMESPACE: Final = "vn.gov.hanoi"
 """Reverse domain of the city: the prefix of every CloudEvents type and source."""
 
-DEPARTMENT: Final = re.compile(r"[a-z]+")
-RESERVED: Final = frozenset({"admin", "none", "postgres", "public"})
-"""Names that mean somebody else on a cluster or in a database: a department called so had their rights."""
-
-EVENT: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
-PURPOSE: Final = EVENT
 REFUSAL: Final = "refusal"
 """What the gate's own notice is called in its type and schema; no contract describes it."""
 
 SCHEMA_HEADER: Final = "__value_schema_id"
 """Where clients of a schema registry look for the schema of a record's value."""
 
+DEPARTMENT: Final = re.compile(r"[a-z]+")
+RESERVED: Final = frozenset({"admin", "none", "postgres", "public"})
+"""Names that mean somebody else on a cluster or in a database: a department called so had their rights."""
+
+EVENT: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
+PURPOSE: Final = EVENT
 TOPIC: Final = re.compile(r"([a-z]+)\.([a-z]+(?:-[a-z]+)*)\.v([1-9][0-9]{0,3})")
 
 
