@@ -14,6 +14,7 @@ import pydantic
 from lienthong import strict_json
 from lienthong.errors import NotStrict, Problem, Unreadable
 from lienthong.moments import find_timestamp, write_timestamp
+from lienthong.names import schema_header
 
 JSON: Final = "application/json"
 STRUCTURED: Final = "application/cloudevents+json"
@@ -169,6 +170,8 @@ def to_headers(raw: RawEvent) -> list[tuple[str, bytes]]:
     ]
     if raw.value is not None:
         headers.append(("content-type", b"application/json"))
+        if (schema := schema_header(raw.dataschema)) is not None:
+            headers.append(schema)
     if raw.subject is not None:
         headers.append(("ce_subject", raw.subject.encode()))
     if raw.causation_id is not None:

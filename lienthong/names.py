@@ -1,10 +1,20 @@
 """Names are functions, not tables: every name on the bus is computed here (all hops)."""
 
+import hashlib
 import re
+from base64 import urlsafe_b64encode
+from functools import lru_cache
 from typing import Final, NamedTuple
+from uuid import UUID
 
 NAMESPACE: Final = "vn.gov.hanoi"
 """Reverse domain of the city: the prefix of every CloudEvents type and source."""
+
+REFUSAL: Final = "refusal"
+"""What the gate's own notice is called in its type and schema; no contract describes it."""
+
+SCHEMA_HEADER: Final = "__value_schema_id"
+"""Where clients of a schema registry look for the schema of a record's value."""
 
 DEPARTMENT: Final = re.compile(r"[a-z]+")
 RESERVED: Final = frozenset({"admin", "none", "postgres", "public"})
@@ -58,6 +68,42 @@ def find_schema_version(uri: str) -> tuple[str, str, str] | None:
     if len(parts) != 5 or parts[:2] != ["urn", NAMESPACE]:
         return None
     return parts[2], parts[3], parts[4]
+
+
+def schema_guid(uri: str) -> UUID:
+    """Compute the GUID of a schema version from its name: the same in every registry, for ever.
+
+    Its sixteen bytes are letters, digits, - and _ (96 bits of a hash): a GUID travels in a header, and
+    FastStream and the CloudEvents SDK read every header as UTF-8 text.
+    """
+    return UUID(bytes=urlsafe_b64encode(_digest(uri)[:12]))
+
+
+def schema_id(uri: str) -> int:
+    """Compute the number of a schema version, from 1 to 2³¹-1: clients of registries want a number."""
+    return int.from_bytes(_digest(uri)[12:16]) % 0x7FFF_FFFF + 1
+
+
+def _digest(uri: str) -> bytes:
+    return hashlib.sha256(uri.encode()).digest()
+
+
+@lru_cache(maxsize=4_096)
+def schema_header(uri: str) -> tuple[str, bytes] | None:
+    """Write the header in which clients of a schema registry find a value's schema; None for a refusal.
+
+    A byte 1, then the GUID: Confluent's framing. A notice of refusal has a shape of the library's own,
+    which is in no registry.
+    """
+    named = find_schema_version(uri)
+    if named is None or named[1] == REFUSAL:
+        return None
+    return SCHEMA_HEADER, b"\x01" + schema_guid(uri).bytes
+
+
+def subject(topic: str) -> str:
+    """Name what a schema registry keeps a topic's versions under."""
+    return f"{topic}-value"
 
 
 def group(department: str, purpose: str) -> str:

@@ -63,11 +63,11 @@ class Refusals:
         return RawEvent(
             id=notice_id,
             source=names.source(self._department),
-            type=names.event_type(self._department, "refusal"),
+            type=names.event_type(self._department, names.REFUSAL),
             subject=event_id,
             time=now,
             recorded_at=now,
-            dataschema=names.schema_uri(self._department, "refusal", SCHEMA_VERSION),
+            dataschema=names.schema_uri(self._department, names.REFUSAL, SCHEMA_VERSION),
             key=event_id,
             classification="internal",
             correlation_id=notice_id,

@@ -80,7 +80,7 @@ def read_frozen(root: Path) -> tuple[list[Frozen], dict[str, str], list[Finding]
     for where in sorted(index.keys() - found):
         message = "is in the index and not there: a frozen schema is never deleted."
         findings.append(_finding(where, "frozen-missing", message, "Restore it from version control."))
-    return frozen, index, findings
+    return frozen, index, [*findings, *_shared_numbers(frozen)]
 
 
 def write_frozen(root: Path, added: Mapping[str, bytes], index: Mapping[str, str]) -> list[Path]:
@@ -195,6 +195,20 @@ def _read_one(
     if not isinstance(schema, dict):
         return None, findings or [_finding(where, "frozen-changed", "is not JSON.", _RESTORE)]
     return Frozen(match[1], match[2], match[3], schema), findings
+
+
+def _shared_numbers(frozen: list[Frozen]) -> Iterator[Finding]:
+    """Find versions whose registry numbers are one: they are computed, and two names in 2³¹ may meet."""
+    first: dict[int, Frozen] = {}
+    for one in frozen:
+        number = names.schema_id(names.schema_uri(one.department, one.event, one.version))
+        if (other := first.setdefault(number, one)) is not one:
+            message = f"has the same number in the registry as {place(other.topic, other.version)}: {number}."
+            remedy = (
+                "Before anybody reads the newer of the two, remove it and its line in the index, and give "
+                "its event another name or its change a new major."
+            )
+            yield _finding(place(one.topic, one.version), "frozen-number", message, remedy)
 
 
 def _finding(where: str, rule: str, message: str, remedy: str) -> Finding:
