@@ -20,12 +20,16 @@ BINDING: Final = {"bindingVersion": "0.5.0"}
 CITY: Final = "Thành phố Hà Nội"
 CITY_EN: Final = "City of Hanoi"
 _ABOUT: Final = (
-    "Sự kiện trên trục dữ liệu Liên Thông: chủ đề, lược đồ, ai gửi, ai được đọc theo căn cứ nào, đến khi nào. "
-    "Lập từ các hợp đồng dữ liệu; không sửa tay.\n\n"
+    "Sự kiện trên trục dữ liệu Liên Thông: chủ đề, lược đồ, ai gửi, ai được đọc theo căn cứ nào, đến khi "
+    "nào. Lập từ các hợp đồng dữ liệu; không sửa tay.\n\n"
     "Events on the data bus Liên Thông: topics, schemas, who sends, who may read on which legal basis and "
     "until when. Made from the data contracts, never edited."
 )
-_LOGIN: Final = "Mỗi cơ quan một tài khoản SCRAM-SHA-512 trùng tên cơ quan. (Each department has one SCRAM user of its name.)"
+_LOGIN: Final = (
+    "Mỗi cơ quan một tài khoản SCRAM-SHA-512 trùng tên. (Each department has one SCRAM user of its name.)"
+)
+_TLS: Final = " qua TLS. (Over TLS.)"
+_LOOPBACK: Final = ", chỉ trong máy này. (On this machine only.)"
 
 
 def asyncapi(catalogue: Catalogue, department: str | None = None) -> dict[str, Any]:
@@ -37,7 +41,7 @@ def asyncapi(catalogue: Catalogue, department: str | None = None) -> dict[str, A
     parts = _Parts(catalogue, department)
     document: dict[str, Any] = {
         "asyncapi": VERSION,
-        "id": f"urn:{names.NAMESPACE}" + (f":{department}" if department else ""),
+        "id": ":".join(["urn", names.NAMESPACE, "asyncapi", *([department] if department else [])]),
         "info": _info(catalogue, department),
         "defaultContentType": JSON,
         "servers": dict(_servers(catalogue.brokers)),
@@ -121,12 +125,12 @@ class _Parts:
                 self._add_dead_letters(one, group)
 
     def _add_sent(self, contract: Contract) -> None:
-        topic = str(contract.topic)
+        topic, who = str(contract.topic), _named(self._catalogue, contract.topic.department)
         self._add_channel(contract, None)
         self.operations[f"{topic}.send"] = {
             "action": "send",
             "channel": _ref("channels", topic),
-            "title": f"{_named(self._catalogue, contract.topic.department)} công bố: {bilingual(contract.title)[0]}",
+            "title": f"{who} công bố: {bilingual(contract.title)[0]}",
             "summary": f"{title_in_english(contract)}, published by {contract.topic.department}",
             "tags": [{"name": contract.topic.department}],
             "messages": self._messages_of(topic),

@@ -1,4 +1,4 @@
-"""What the catalogue is made from: contracts in force, their frozen versions, their topics, and the brokers."""
+"""What the catalogue is made from: contracts in force, their frozen versions, their topics, the brokers."""
 
 import re
 from collections.abc import Iterator, Mapping

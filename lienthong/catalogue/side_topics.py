@@ -1,4 +1,4 @@
-"""The topics beside the contracts, as an AsyncAPI document tells them: refusals, dead letters (hops 3 and 7)."""
+"""The topics beside the contracts, as AsyncAPI tells them: refusals and dead letters (hops 3 and 7)."""
 
 from typing import Any, Final
 
