@@ -2,6 +2,7 @@
 
 from lienthong.catalogue.asyncapi import asyncapi
 from lienthong.catalogue.catalogue import Brokers, Catalogue, read_catalogue
+from lienthong.catalogue.dcat import dcat
+from lienthong.catalogue.page import page
 
-
-__all__ = ["Brokers", "Catalogue", "asyncapi", "read_catalogue"]
+__all__ = ["Brokers", "Catalogue", "asyncapi", "dcat", "page", "read_catalogue"]

@@ -29,7 +29,7 @@ _LOGIN: Final = (
     "Mỗi cơ quan một tài khoản SCRAM-SHA-512 trùng tên. (Each department has one SCRAM user of its name.)"
 )
 _TLS: Final = " qua TLS. (Over TLS.)"
-_LOOPBACK: Final = ", chỉ trong máy này. (On this machine only.)"
+_HERE: Final = ", chỉ trong máy này. (On this machine only.)"
 
 
 def asyncapi(catalogue: Catalogue, department: str | None = None) -> dict[str, Any]:
@@ -84,14 +84,7 @@ def _servers(brokers: Brokers) -> Iterator[tuple[str, Any]]:
                 "host": server,
                 "protocol": "kafka-secure" if brokers.encrypted else "kafka",
                 "title": "Trục dữ liệu Liên Thông (the data bus)",
-                "description": (
-                    "Apache Kafka; SASL/SCRAM-SHA-512"
-                    + (
-                        " qua TLS. (Over TLS.)"
-                        if brokers.encrypted
-                        else ", chỉ trong máy này. (Loopback only.)"
-                    )
-                ),
+                "description": "Apache Kafka; SASL/SCRAM-SHA-512" + (_TLS if brokers.encrypted else _HERE),
                 "security": [{"$ref": "#/components/securitySchemes/scram"}],
                 "bindings": {"kafka": dict(BINDING)},
             },

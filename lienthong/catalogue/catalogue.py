@@ -1,7 +1,7 @@
 """What the catalogue is made from: contracts in force, their frozen versions, their topics, the brokers."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,8 @@ from lienthong.errors import ContractsNotSound
 from lienthong.gate import Gate
 
 _ENGLISH: Final = re.compile(r"^(?P<vi>.*\S)\s*\((?P<en>[^()]+)\)\s*$", re.DOTALL)
+_WORD: Final = re.compile(r"[A-Za-z]{3}")
+_FOREIGN: Final = re.compile(r"[^\x00-\x7f‘’“”–—…]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,14 @@ def read_catalogue(root: Path, brokers: Brokers, on: date) -> Catalogue:
 
 
 def bilingual(text: str) -> tuple[str, str | None]:
-    """Take a text apart that says it in Vietnamese, then in English in brackets; None where it does not."""
+    """Take a text apart that says it in Vietnamese, then in English in brackets; None where it does not.
+
+    What is in brackets may be more Vietnamese, or a unit: `Diện tích (km²)`, `Cân nặng (g)`.
+    """
     found = _ENGLISH.match(text)
-    return (found["vi"], found["en"]) if found else (text, None)
+    if found is None or not _WORD.search(found["en"]) or _FOREIGN.search(found["en"]):
+        return text, None
+    return found["vi"], found["en"]
 
 
 def title_in_english(contract: Contract) -> str:
@@ -126,7 +133,7 @@ def end_of_life(contract: Contract) -> str | None:
     return next((str(one["value"]) for one in promises if one["property"] == "endOfLife"), None)
 
 
-def laws(citations: Iterator[str]) -> list[str]:
+def laws(citations: Iterable[str]) -> list[str]:
     """Take citations apart into single laws, each once, in order."""
     return list(dict.fromkeys(law.strip() for one in citations for law in one.split(";") if law.strip()))
 

@@ -1,7 +1,9 @@
 """DCAT-AP 3 from the contracts, as JSON-LD: what data portals and search engines read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 from lienthong import names
 from lienthong.catalogue import vocabulary
@@ -121,18 +123,26 @@ def _described(catalogue: Catalogue, contract: Contract) -> Node:
             "vcard:fn": {"@language": "vi", "@value": contract.owner},
             "vcard:hasEmail": {"@id": f"mailto:{contract.contact}"},
         },
-        "dcatap:applicableLegislation": [
-            {"@type": "eli:LegalResource", "dct:title": {"@language": "vi", "@value": law}}
-            for law in laws(iter([*procedure, *granted]))
-        ],
+        "dcatap:applicableLegislation": [_law(one) for one in laws([*procedure, *granted])],
         "dcat:distribution": {"@id": _urn("distribution", str(contract.topic))},
     }
-    if ends := end_of_life(contract):
-        node["dct:temporal"] = {"@type": "dct:PeriodOfTime", "dcat:endDate": _date(ends)}
+    if period := _period(catalogue, contract):
+        node["dct:temporal"] = {"@type": "dct:PeriodOfTime"} | period
     before = names.Topic(contract.topic.department, contract.topic.event, contract.topic.major - 1)
     if any(one.topic == before for one in catalogue.in_force()):
         node["dcat:previousVersion"] = {"@id": _urn("dataset", str(before))}
     return node
+
+
+def _period(catalogue: Catalogue, contract: Contract) -> Node:
+    """Say from when the topic holds events on the catalogue's day, and when the dataset ends, if it does."""
+    period: Node = {}
+    if not contract.is_state:
+        oldest = catalogue.on - timedelta(seconds=contract.retention_seconds)
+        period["dcat:startDate"] = _date(oldest.isoformat())
+    if ends := end_of_life(contract):
+        period["dcat:endDate"] = _date(ends)
+    return period
 
 
 def _distribution(catalogue: Catalogue, contract: Contract) -> Node:
@@ -175,7 +185,8 @@ def _standard(contract: Contract, version: str) -> Node:
     }
 
 
-def _service(catalogue: Catalogue, contracts: Iterable[Contract], department: str | None) -> Node:
+def _service(catalogue: Catalogue, contracts: list[Contract], department: str | None) -> Node:
+    themes = sorted({catalogue.card(one.topic.department).theme for one in contracts})
     return {
         "@id": _urn("bus"),
         "@type": "dcat:DataService",
@@ -190,6 +201,9 @@ def _service(catalogue: Catalogue, contracts: Iterable[Contract], department: st
         "dcat:endpointDescription": _resource(_urn("asyncapi", *([department] if department else []))),
         "dcat:servesDataset": [{"@id": _dataset(one)} for one in contracts],
         "dct:format": {"@id": vocabulary.JSON.address},
+        "dct:conformsTo": [{"@id": address} for address in vocabulary.STANDARDS],
+        "dcat:theme": [{"@id": vocabulary.THEMES[theme].address} for theme in themes],
+        "dcat:keyword": [{"@language": "en", "@value": word} for word in ("Apache Kafka", "CloudEvents")],
     }
 
 
@@ -229,6 +243,8 @@ def _vocabulary(catalogue: Catalogue, contracts: list[Contract]) -> Iterator[Nod
         yield {"@id": address, "@type": "skos:ConceptScheme", "dct:title": both(*called)}
     yield {"@id": vocabulary.HANOI, "@type": "dct:Location", "skos:prefLabel": both(*CITY)}
     yield {"@id": vocabulary.MEDIA_TYPE_JSON, "@type": "dct:MediaType"}
+    for address, title in vocabulary.STANDARDS.items():
+        yield {"@id": address, "@type": "dct:Standard", "dct:title": title}
     yield {"@id": _urn("rights"), "@type": "dct:RightsStatement", "dct:description": both(*_CLOSED)}
 
 
@@ -239,6 +255,14 @@ def _keywords(contract: Contract) -> Iterator[dict[str, str]]:
     procedures = [grant.procedure for grant in contract.grants if grant.procedure]
     for word in dict.fromkeys([*procedures, *contract.raw.get("tags", ())]):
         yield {"@language": "vi", "@value": word}
+
+
+def _law(citation: str) -> Node:
+    return {
+        "@id": _urn("law", quote(citation, safe="")),
+        "@type": "eli:LegalResource",
+        "dct:title": {"@language": "vi", "@value": citation},
+    }
 
 
 def _constraint(left: str, operator: str, right: Any) -> Node:

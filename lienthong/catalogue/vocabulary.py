@@ -14,6 +14,11 @@ MEDIA_TYPE_JSON: Final = "https://www.iana.org/assignments/media-types/applicati
 HANOI: Final = "https://sws.geonames.org/1581130/"
 """The city, as GeoNames numbers it."""
 
+STANDARDS: Final = {
+    "https://cloudevents.io": "CloudEvents 1.0",
+    "https://www.asyncapi.com/docs/reference/specification/v3.0.0": "AsyncAPI 3.0.0",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Concept:
