@@ -106,11 +106,10 @@ def _read(servers: str | None, on: datetime | None) -> Catalogue:
 
 def _brokers(told: str | None) -> Brokers:
     """Say where the bus is: as told, by the environment, as it runs here, or where it would run here."""
-    running = None if told or "LIENTHONG_BOOTSTRAP_SERVERS" in os.environ else folder.find_bus(find_data())
-    if running is not None:
+    named = told if told is not None else os.environ.get("LIENTHONG_BOOTSTRAP_SERVERS")
+    if named is None and (running := folder.find_bus(find_data())) is not None:
         return Brokers(tuple(running["bootstrap_servers"].split(",")), running["brokers"], encrypted=False)
-    named = told or os.environ.get("LIENTHONG_BOOTSTRAP_SERVERS")
-    servers = tuple(one.strip() for one in (named or f"127.0.0.1:{BROKER}").split(",") if one.strip())
+    servers = tuple((f"127.0.0.1:{BROKER}" if named is None else named).replace(" ", "").split(","))
     if bad := [one for one in servers if not one.rpartition(":")[2].isdigit() or not one.rpartition(":")[0]]:
         raise typer.BadParameter(f"not host:port: {', '.join(bad)}", param_hint="--bootstrap-servers")
     encrypted = bool(far_servers(",".join(servers)))
