@@ -1,12 +1,15 @@
 """The data as an AsyncAPI document tells it: the frozen shape, with the contract's words (hop 3)."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from lienthong.contracts import Contract, Field
 from lienthong.contracts.frozen import Frozen
 
 Schema = dict[str, Any]
+
+_VALUES: Final = ("examples", "enum", "x-labels", "x-codes")
+"""Keywords whose content is data, and no schema."""
 
 
 def payload(contract: Contract, frozen: Frozen, granted: Collection[str] | None = None) -> Schema:
@@ -25,7 +28,7 @@ def payload(contract: Contract, frozen: Frozen, granted: Collection[str] | None 
     schema["x-references"] = {
         path: to for path, to in schema.get("x-references", {}).items() if path.split("/")[1] in granted
     }
-    del schema["x-rules"]  # a rule may speak of fields that are not granted
+    schema.pop("x-rules", None)  # a rule may speak of fields that are not granted
     opened: Schema = _opened(schema)
     return opened
 
@@ -61,10 +64,12 @@ def _field(schema: Mapping[str, Any], field: Field) -> Schema:
 
 
 def _opened(schema: Any) -> Any:
+    """Take away what a later version may change under a reader: closed objects, code lists that may grow."""
     if isinstance(schema, dict):
         return {
-            name: of if name in {"examples", "enum", "x-labels"} else _opened(of)
+            name: of if name in _VALUES else _opened(of)
             for name, of in schema.items()
             if not (name == "additionalProperties" and of is False)
+            and not (name == "enum" and schema.get("x-open") is True)
         }
     return [_opened(one) for one in schema] if isinstance(schema, list) else schema

@@ -1,6 +1,7 @@
 """AsyncAPI from the contracts: topics as they are made, events as they are sent, readers as granted."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from lienthong import names
 from lienthong.catalogue import Brokers, Catalogue, asyncapi, read_catalogue
+from lienthong.catalogue.payload import payload
 from lienthong.cluster.desired import desired
 from lienthong.contracts.release import release
 from lienthong.dead_letters import Reason, Record, provenance
@@ -151,6 +153,18 @@ def test_a_reader_may_meet_what_it_does_not_know_and_a_writer_may_not(department
     assert validator(read["payload"]).is_valid(more)
     assert not validator(written["payload"]).is_valid(more)
     assert not validator(read["payload"]).is_valid({**data, "sex": "unheard"})
+
+
+def test_a_code_list_that_may_grow_binds_its_writer_and_not_its_readers(catalogue):
+    contract = catalogue.contracts.contracts["health.birth-notified.v1"]
+    frozen = catalogue.newest(contract)
+    properties = frozen.schema["properties"]
+    opened = frozen.schema | {"properties": properties | {"sex": properties["sex"] | {"x-open": True}}}
+    grown = replace(frozen, schema=opened)
+
+    assert "enum" in payload(contract, grown)["properties"]["sex"]
+    assert "enum" not in payload(contract, grown, {"sex"})["properties"]["sex"]
+    assert "enum" in payload(contract, frozen, {"sex"})["properties"]["sex"]
 
 
 def test_every_example_fits_its_own_headers_and_payload(catalogue, city, departments):
