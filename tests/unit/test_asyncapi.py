@@ -269,6 +269,15 @@ def test_an_end_of_life_is_told_with_the_status(small):
     assert (channel["x-status"], channel["x-end-of-life"]) == ("deprecated", "2027-06-30")
 
 
+def test_what_is_only_proposed_has_no_topic_and_is_not_told(small):
+    small.spoil(INSPECTION, "status: active", "status: proposed")
+
+    document = asyncapi(read_catalogue(small.root, HERE, DAY))
+
+    assert "trade.market.v1" in document["channels"]
+    assert b"market-inspected" not in orjson.dumps(document)
+
+
 def test_a_contract_that_is_not_frozen_is_named(tmp_path):
     found = City.found(tmp_path)
     (found.root / "schemas").mkdir()
