@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from lienthong.commands import main
+from lienthong.embedded import folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +78,21 @@ def test_the_bus_is_told_where_it_is(run, monkeypatch):
     monkeypatch.setenv("LIENTHONG_BOOTSTRAP_SERVERS", "c.example:9093")
     _, told, _ = run("asyncapi")
     assert [s["host"] for s in orjson.loads(told)["servers"].values()] == ["c.example:9093"]
+
+
+def test_a_bus_that_runs_here_is_told_as_it_is(run, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    with folder.take(data):
+        brokers = {"bootstrap_servers": "127.0.0.1:9192,127.0.0.1:9193,127.0.0.1:9194", "brokers": 3}
+        folder.note_bus(data, {"pid": os.getpid(), **brokers})
+
+        _, told, _ = run("asyncapi")
+
+    document = orjson.loads(told)
+    assert [s["host"] for s in document["servers"].values()] == brokers["bootstrap_servers"].split(",")
+    assert {s["protocol"] for s in document["servers"].values()} == {"kafka"}
+    assert document["channels"]["science.unit.v1"]["bindings"]["kafka"]["replicas"] == 3
 
 
 @pytest.mark.parametrize("servers", ["example", "a.example:", ":9092", "a.example:b", ""])
