@@ -9,8 +9,8 @@ import orjson
 from lienthong import names
 from lienthong.catalogue.catalogue import Brokers, Catalogue, bilingual, end_of_life, title_in_english
 from lienthong.catalogue.envelope import example_headers, headers
-from lienthong.catalogue.payload import payload, pruned
-from lienthong.catalogue.side_topics import dead_letter_message, refusal_message
+from lienthong.catalogue.data_schema import data_schema, pruned
+from lienthong.catalogue.side_topics import dead_letter_record, refusal_record
 from lienthong.cluster.state import TopicShape
 from lienthong.contracts import Contract, Grant
 from lienthong.event import JSON
@@ -48,7 +48,7 @@ def asyncapi(catalogue: Catalogue, department: str | None = None) -> dict[str, A
         "channels": dict(sorted(parts.channels.items())),
         "operations": dict(sorted(parts.operations.items())),
         "components": {
-            "messages": dict(sorted(parts.messages.items())),
+            "messages": dict(sorted(parts.records.items())),
             "securitySchemes": {"scram": {"type": "scramSha512", "description": _LOGIN}},
         },
     }
@@ -92,13 +92,13 @@ def _servers(brokers: Brokers) -> Iterator[tuple[str, Any]]:
 
 
 class _Parts:
-    """Gathers channels, operations and messages: of one department, or of all."""
+    """Gathers channels, operations and what their records are: of one department, or of all."""
 
     def __init__(self, catalogue: Catalogue, department: str | None) -> None:
         self._catalogue = catalogue
         self.channels: dict[str, Any] = {}
         self.operations: dict[str, Any] = {}
-        self.messages: dict[str, Any] = {}
+        self.records: dict[str, Any] = {}
         everybody = list(catalogue.contracts.departments)
         if department is not None:
             catalogue.card(department)
@@ -126,7 +126,7 @@ class _Parts:
             "title": f"{who} công bố: {bilingual(contract.title)[0]}",
             "summary": f"{title_in_english(contract)}, published by {contract.topic.department}",
             "tags": [{"name": contract.topic.department}],
-            "messages": self._messages_of(topic),
+            "messages": self._records_of(topic),
         }
 
     def _add_received(self, contract: Contract, grant: Grant) -> None:
@@ -139,17 +139,17 @@ class _Parts:
             "description": f"Căn cứ: {grant.legal_basis}. Đến hết ngày {grant.until:%d/%m/%Y}.",
             "tags": [{"name": grant.department}, {"name": grant.purpose}],
             "bindings": {"kafka": {"groupId": {"type": "string", "const": grant.group}, **BINDING}},
-            "messages": self._messages_of(topic),
+            "messages": self._records_of(topic),
             "x-grant": _grant(grant),
         }
 
     def _add_channel(self, contract: Contract, granted: set[str] | None) -> None:
         topic = str(contract.topic)
         found = {contract.topic.event: topic}
-        self.messages[topic] = self._message(contract, granted)
+        self.records[topic] = self._record(contract, granted)
         if contract.is_state:
             found["tombstone"] = f"{topic}.tombstone"
-            self.messages[found["tombstone"]] = _tombstone(contract, self.messages[topic])
+            self.records[found["tombstone"]] = _tombstone(contract, self.records[topic])
         self.channels[topic] = {
             "address": topic,
             "title": contract.title,
@@ -161,10 +161,10 @@ class _Parts:
             **self._promises(contract),
         }
 
-    def _message(self, contract: Contract, granted: set[str] | None) -> dict[str, Any]:
+    def _record(self, contract: Contract, granted: set[str] | None) -> dict[str, Any]:
         frozen = self._catalogue.newest(contract)
         topic, uri = contract.topic, frozen.schema["$id"]
-        shape = payload(contract, frozen, granted)
+        shape = data_schema(contract, frozen, granted)
         key = shape["properties"][contract.key[0]] if len(contract.key) == 1 else {"type": "string"}
         return {
             "name": topic.type,
@@ -214,36 +214,36 @@ class _Parts:
     def _add_refusals(self, department: str) -> None:
         topic = names.refusals_topic(department)
         name = _named(self._catalogue, department)
-        self.messages[topic] = refusal_message(department)
+        self.records[topic] = refusal_record(department)
         self._add_side(department, topic, "refusal", f"{name}: sự kiện bị từ chối (refused events)")
 
     def _add_dead_letters(self, department: str, group: str) -> None:
         topic = names.dead_letter_topic(group)
-        self.messages[topic] = dead_letter_message(group)
+        self.records[topic] = dead_letter_record(group)
         self._add_side(department, topic, "dead-letter", f"{group}: bản ghi để riêng (records set aside)")
 
-    def _add_side(self, department: str, topic: str, message: str, title: str) -> None:
+    def _add_side(self, department: str, topic: str, record: str, title: str) -> None:
         self.channels[topic] = {
             "address": topic,
             "title": title,
-            "messages": {message: _ref("components", "messages", topic)},
-            "tags": [{"name": department}, {"name": message}],
+            "messages": {record: _ref("components", "messages", topic)},
+            "tags": [{"name": department}, {"name": record}],
             "bindings": {"kafka": _topic(topic, self._catalogue.topics[topic])},
-            "x-kind": message,
+            "x-kind": record,
         }
         self.operations[f"{topic}.send"] = {
             "action": "send",
             "channel": _ref("channels", topic),
             "title": title,
             "tags": [{"name": department}],
-            "messages": self._messages_of(topic),
+            "messages": self._records_of(topic),
         }
 
-    def _messages_of(self, topic: str) -> list[dict[str, str]]:
+    def _records_of(self, topic: str) -> list[dict[str, str]]:
         return [_ref("channels", topic, "messages", name) for name in self.channels[topic]["messages"]]
 
 
-def _tombstone(contract: Contract, message: dict[str, Any]) -> dict[str, Any]:
+def _tombstone(contract: Contract, record: dict[str, Any]) -> dict[str, Any]:
     topic = contract.topic
     return {
         "name": topic.type,
@@ -251,8 +251,8 @@ def _tombstone(contract: Contract, message: dict[str, Any]) -> dict[str, Any]:
         "description": "Khóa không còn; bản ghi không có dữ liệu. (The key is gone; the record has no data.)",
         "headers": headers(topic.department, topic.event, topic.major, tombstone=True),
         "payload": {"type": "null"},
-        "bindings": message["bindings"],
-        "tags": message["tags"],
+        "bindings": record["bindings"],
+        "tags": record["tags"],
     }
 
 

@@ -72,7 +72,7 @@ def page(document: Mapping[str, Any], departments: Mapping[str, str] | None = No
         document=document,
         datasets=[one for one in channels.values() if one["x-kind"] in KINDS],
         others=[one for one in channels.values() if one["x-kind"] not in KINDS],
-        messages=document["components"]["messages"],
+        records=document["components"]["messages"],
         envelope=_envelope(document),
         rows=rows,
         names={tag["name"]: tag["description"] for tag in document["info"]["tags"]},
@@ -118,9 +118,9 @@ def anchor(topic: str) -> str:
 def _envelope(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give the headers that all events have, with what is the same in each."""
     found: dict[str, Any] = {}
-    for message in document["components"]["messages"].values():
-        if "ce_id" in message.get("headers", {}).get("properties", {}):
-            found = found or message["headers"]
+    for record in document["components"]["messages"].values():
+        if "ce_id" in record.get("headers", {}).get("properties", {}):
+            found = found or record["headers"]
     return found
 
 

@@ -43,7 +43,7 @@ _LETTER: Final = {
 }
 
 
-def refusal_message(department: str) -> dict[str, Any]:
+def refusal_record(department: str) -> dict[str, Any]:
     """Describe the notice that the gate refused one of a department's events."""
     return {
         "name": names.event_type(department, "refusal"),
@@ -56,7 +56,7 @@ def refusal_message(department: str) -> dict[str, Any]:
     }
 
 
-def dead_letter_message(group: str) -> dict[str, Any]:
+def dead_letter_record(group: str) -> dict[str, Any]:
     """Describe a record that a group set aside: its own bytes and headers, then ours."""
     told = {f"{PREFIX}{name}": _TEXT | {"description": means} for name, means in _LETTER.items()}
     told[f"{PREFIX}group"] |= {"const": group}

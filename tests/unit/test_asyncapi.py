@@ -12,7 +12,7 @@ import pytest
 
 from lienthong import names
 from lienthong.catalogue import Brokers, Catalogue, asyncapi, read_catalogue
-from lienthong.catalogue.payload import payload
+from lienthong.catalogue.data_schema import data_schema
 from lienthong.cluster.desired import desired
 from lienthong.contracts.release import release
 from lienthong.dead_letters import Reason, Record, provenance
@@ -56,8 +56,8 @@ def validator(schema: dict[str, Any]) -> Any:
 
 
 def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    for topic, message in document["components"]["messages"].items():
-        yield from ((topic, message, example) for example in message.get("examples", ()))
+    for topic, record in document["components"]["messages"].items():
+        yield from ((topic, record, example) for example in record.get("examples", ()))
 
 
 def test_every_topic_is_a_channel_as_apply_makes_it(catalogue, city):
@@ -133,13 +133,13 @@ def test_every_reference_of_a_document_leads_somewhere(city, departments):
 
 
 def test_a_reader_is_shown_the_granted_fields_alone(departments):
-    message = departments["police"]["components"]["messages"]["health.birth-notified.v1"]
+    record = departments["police"]["components"]["messages"]["health.birth-notified.v1"]
     granted = {"notification_id", "born_at", "sex"}
 
-    assert set(message["payload"]["properties"]) == granted
-    assert set(message["payload"]["required"]) == granted
-    assert all(set(one["payload"]) <= granted for one in message["examples"])
-    whole = orjson.dumps(message)
+    assert set(record["payload"]["properties"]) == granted
+    assert set(record["payload"]["required"]) == granted
+    assert all(set(one["payload"]) <= granted for one in record["examples"])
+    whole = orjson.dumps(record)
     assert [word for word in (b"mother", b"weight_g", b"facility_code") if b'"%s' % word in whole] == []
 
 
@@ -162,18 +162,18 @@ def test_a_code_list_that_may_grow_binds_its_writer_and_not_its_readers(catalogu
     opened = frozen.schema | {"properties": properties | {"sex": properties["sex"] | {"x-open": True}}}
     grown = replace(frozen, schema=opened)
 
-    assert "enum" in payload(contract, grown)["properties"]["sex"]
-    assert "enum" not in payload(contract, grown, {"sex"})["properties"]["sex"]
-    assert "enum" in payload(contract, frozen, {"sex"})["properties"]["sex"]
+    assert "enum" in data_schema(contract, grown)["properties"]["sex"]
+    assert "enum" not in data_schema(contract, grown, {"sex"})["properties"]["sex"]
+    assert "enum" in data_schema(contract, frozen, {"sex"})["properties"]["sex"]
 
 
 def test_every_example_fits_its_own_headers_and_payload(catalogue, city, departments):
     told = set()
     for document in (city, *departments.values()):
-        for topic, message, example in examples(document):
-            validator(message["headers"]).validate(example["headers"])
-            validator(message["payload"]).validate(example["payload"])
-            assert example["headers"]["ce_type"] == message["name"], topic
+        for topic, record, example in examples(document):
+            validator(record["headers"]).validate(example["headers"])
+            validator(record["payload"]).validate(example["payload"])
+            assert example["headers"]["ce_type"] == record["name"], topic
             told.add(topic)
     assert told == set(catalogue.contracts.contracts)
 
@@ -189,9 +189,9 @@ def test_every_example_is_a_record_that_our_own_readers_take(catalogue, city):
 
 
 def test_the_key_is_told_as_the_gate_computes_it(catalogue, city):
-    for topic, message, example in examples(city):
+    for topic, record, example in examples(city):
         contract = catalogue.contracts.contracts[topic]
-        key = message["bindings"]["kafka"]["key"]
+        key = record["bindings"]["kafka"]["key"]
         assert key["x-key"] == list(contract.key)
         bare = {name: value for name, value in key.items() if name != "x-key"}
         validator(bare).validate(example["headers"]["ce_partitionkey"])

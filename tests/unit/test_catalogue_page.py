@@ -92,9 +92,9 @@ def test_every_dataset_and_every_field_of_it_is_on_the_page(city, drawn):
     told = {one.text for one in drawn.all("code")}
 
     assert [topic for topic in city["channels"] if topic not in told] == []
-    for topic, message in city["components"]["messages"].items():
+    for topic, record in city["components"]["messages"].items():
         if topic in city["channels"] and city["channels"][topic]["x-kind"] in {"event", "state"}:
-            assert [name for name in message["payload"]["properties"] if name not in told] == [], topic
+            assert [name for name in record["payload"]["properties"] if name not in told] == [], topic
 
 
 def test_every_grant_is_on_the_page_with_its_legal_basis(city, drawn):

@@ -12,7 +12,7 @@ _VALUES: Final = ("examples", "enum", "x-labels", "x-codes")
 """Keywords whose content is data, and no schema."""
 
 
-def payload(contract: Contract, frozen: Frozen, granted: Collection[str] | None = None) -> Schema:
+def data_schema(contract: Contract, frozen: Frozen, granted: Collection[str] | None = None) -> Schema:
     """Give the shape of a dataset's events.
 
     Closed, as its owner writes it; where `granted` names the fields of a reader, these alone, and open: a
