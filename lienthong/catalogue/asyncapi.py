@@ -8,8 +8,8 @@ import orjson
 
 from lienthong import names
 from lienthong.catalogue.catalogue import Brokers, Catalogue, bilingual, end_of_life, title_in_english
-from lienthong.catalogue.envelope import example_headers, headers
 from lienthong.catalogue.data_schema import data_schema, pruned
+from lienthong.catalogue.envelope import example_headers, headers
 from lienthong.catalogue.side_topics import dead_letter_record, refusal_record
 from lienthong.cluster.state import TopicShape
 from lienthong.contracts import Contract, Grant
