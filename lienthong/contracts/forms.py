@@ -235,6 +235,11 @@ _INVALID: Final = _object(
     recorded_at=_MOMENT,
 )
 _EXAMPLES: Final = _object({"valid": _list(_VALID, 1), "invalid": _list(_INVALID, 1)})
+THEMES: Final = (
+    *("AGRI", "ECON", "EDUC", "ENER", "ENVI", "GOVE", "HEAL"),
+    *("INTR", "JUST", "REGI", "SOCI", "TECH", "TRAN"),
+)
+"""What a department's data are about, in the words of data portals."""
 _CARD: Final = _object(
     {
         "department": _text(40, "^[a-z]+$"),
@@ -242,7 +247,8 @@ _CARD: Final = _object(
         "name_en": _text(120),
         "code": _text(20, "^H[0-9]{2}(\\.[0-9]{1,3}){0,3}$"),
         "contact": _text(120, "^[^@\\s]+@[^@\\s]+$"),
-    }
+    },
+    theme=_one_of(*THEMES),
 )
 FORMS: Final[dict[str, Schema]] = {"contract": _CONTRACT, "examples": _EXAMPLES, "card": _CARD}
 

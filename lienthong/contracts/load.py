@@ -41,6 +41,8 @@ class DepartmentCard:
     name_en: str
     code: str
     contact: str
+    theme: str = "GOVE"
+    """What its data are about: a code of the European data themes."""
 
 
 @dataclass(frozen=True, slots=True)
