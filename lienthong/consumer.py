@@ -15,6 +15,7 @@ from lienthong.dead_letters import Record
 from lienthong.gate import Gate
 from lienthong.lane import Lane
 from lienthong.logs import get_log
+from lienthong.login import renew
 from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
@@ -84,6 +85,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), wait)
             wait = min(wait * 2, 5.0)
+
+    def renew(self, password: str) -> bool:
+        """Log in with this password from the next connection on; tells whether it is another one."""
+        return self._consumer is not None and renew(self._consumer._client, password)  # noqa: SLF001
 
     async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
         consumer = AIOKafkaConsumer(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,10 +125,21 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
             raise
 
 
-async def open_pool(url: str, connections: int, name: str) -> Pool:
-    """Open the department's pool; connections are closed by the server when left idle in a transaction."""
+async def open_pool(url: str | Callable[[], str], connections: int, name: str) -> Pool:
+    """Open the department's pool; connections are closed by the server when left idle in a transaction.
+
+    Args:
+        url: Where, as whom and with which password; a function is asked anew for each connection, as a
+            password may be rotated meanwhile.
+        connections: How many at most.
+        name: How the server lists them.
+    """
+
+    async def connect(*_: Any, **options: Any) -> Any:
+        return await asyncpg.connect(url() if callable(url) else url, **options)
+
     return await asyncpg.create_pool(
-        url,
+        connect=connect,
         min_size=1,
         max_size=connections,
         command_timeout=60,
@@ -160,7 +171,7 @@ async def set_up_tables(pool: Pool, tables: str) -> None:
 
 
 async def open_pool_patiently(
-    url: str, connections: int, name: str, log: Log, stopping: asyncio.Event
+    url: Callable[[], str], connections: int, name: str, log: Log, stopping: asyncio.Event
 ) -> Pool | None:
     """Open the pool, waiting for a database that is not up yet, or not yet as `lienthong apply` makes it.
 

@@ -32,6 +32,9 @@ from lienthong.settings import Settings, find_root, load_settings
 from lienthong.turn import Reading
 
 RESTART_SECONDS: Final = 1.0
+PASSWORD_SECONDS: Final = 1.0
+"""How often a service looks whether its password was rotated."""
+
 Scope = dict[str, Any]
 
 
@@ -75,7 +78,8 @@ class Service:
         assert gate is not None
         log = get_log(department=department.name)
         self.parts["service"] = "waiting for the database"
-        url = settings.read_database_url()
+        url = settings.read_database_url
+        url()  # what is wrong with it is said at once
         pool = await open_pool_patiently(
             url, settings.database_connections, f"lienthong.{department.name}", log, self._stopping
         )
@@ -106,8 +110,24 @@ class Service:
             self._tasks.append(
                 self._keep_running(f"intake {kind}", partial(intake.run, pool, self._stopping, relay.nudge))
             )
+        self._tasks.append(self._keep_running("password", partial(self._follow_password, producer)))
         self.parts["service"] = "ok"
         log.info("service_started", groups=sorted(department.readings), intakes=sorted(department.intakes))
+
+    async def _follow_password(self, producer: Producer) -> None:
+        """Let whatever is connected go over to a password that was rotated; the next connection needs it."""
+        assert self._settings is not None
+        log = get_log(department=self.department.name)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), PASSWORD_SECONDS)
+            try:
+                password = self._settings.read_password()
+            except SettingsNotUsable as error:
+                log.warning("password_not_read", error=error)
+                continue
+            if any([one.renew(password) for one in (producer, *self.readers)]):
+                log.info("password_renewed")
 
     async def stop(self) -> None:
         """Stop reading, let what was begun end and be sent, then close; within the `stop_seconds` set."""

@@ -18,9 +18,10 @@ from kafka import errors as kafka_errors
 from kafka.protocol.admin import client_quotas as kafka_quotas
 
 from lienthong.cluster.connection import Connection
-from lienthong.cluster.plan import ITERATIONS, MECHANISM
+from lienthong.cluster.plan import ITERATIONS
 from lienthong.cluster.state import Access, TopicShape
 from lienthong.errors import BusNotUsable
+from lienthong.login import STAND_IN_MECHANISM, mechanism_of
 
 # kafka-python carries no types: from here on its modules are Any, and this module's signatures are the truth.
 _admin: Any = kafka_admin
@@ -135,14 +136,33 @@ class Admin:
         answer = self._client.alter_configs(resources, raise_on_unknown=False)
         _raise_for_each("set up topic", {k: v for k, v in answer["topic"].items() if v != "OK"})
 
+    def add_partitions(self, topics: Mapping[str, int]) -> None:
+        """Bring topics to so many partitions; there is no way back."""
+        answer = self._client.create_partitions(dict(topics), raise_errors=False)
+        failed = {found.name: found.error_message for found in answer.results if found.error_code}
+        _raise_for_each("add partitions to", failed)
+
     def set_passwords(self, passwords: Mapping[str, str]) -> None:
-        """Make or replace SCRAM credentials; a password leaves this machine only as a salted hash."""
+        """Make or replace SCRAM credentials; a password leaves this machine only as a salted hash.
+
+        One that stands in is kept beside the user's own.
+        """
         upserts = [
-            _admin.UserScramCredentialUpsertion(user, MECHANISM, password, iterations=ITERATIONS)
+            _admin.UserScramCredentialUpsertion(
+                user, mechanism_of(password), password, iterations=ITERATIONS
+            )
             for user, password in passwords.items()
         ]
         answer = self._client.alter_user_scram_credentials(upserts)
         _raise_for_each("give a password to", {user: why for user, why in answer.items() if why is not None})
+
+    def end_stand_ins(self, users: Sequence[str]) -> None:
+        """Take back the passwords that stood in for users' own; those who have none are passed over."""
+        name = STAND_IN_MECHANISM
+        held = [user for user, found in self.fetch_users().items() if user in users and name in found]
+        deletions = [_admin.UserScramCredentialDeletion(user, name) for user in held]
+        answer = self._client.alter_user_scram_credentials(deletions) if deletions else {}
+        _raise_for_each("end a login of", {user: why for user, why in answer.items() if why is not None})
 
     def grant(self, rules: Sequence[Access]) -> None:
         """Add access rules in one request."""

@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from lienthong.cluster.desired import in_sync
 from lienthong.cluster.state import Access, Actual, DatabaseState, Desired, TopicShape
+from lienthong.login import MECHANISM
 
-MECHANISM: Final = "SCRAM-SHA-512"
 ITERATIONS: Final = 8192
 
 Kind = Literal["access", "topic", "topic settings", "user", "quota", "database"]
