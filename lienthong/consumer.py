@@ -14,8 +14,8 @@ from lienthong.database import Pool
 from lienthong.dead_letters import Record
 from lienthong.gate import Gate
 from lienthong.lane import Lane
-from lienthong.logs import get_log
 from lienthong.login import renew
+from lienthong.logs import get_log
 from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings

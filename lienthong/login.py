@@ -1,4 +1,4 @@
-"""How a department logs in: by its password, or while that is rotated by the one that stands in (hops 4 to 6).
+"""How a department logs in: by its password, or while that is rotated by one that stands in (hops 4 to 6).
 
 A server keeps one password of a user. So that the old and the new are both valid while services go over,
 a second login stands in: on Kafka the other SCRAM mechanism of the same user, on PostgreSQL a role that acts

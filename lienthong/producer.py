@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from lienthong import metrics
-from lienthong.logs import get_log
 from lienthong.login import mechanism_of, renew
+from lienthong.logs import get_log
 from lienthong.settings import Settings
 
 

@@ -126,7 +126,8 @@ class Service:
             except SettingsNotUsable as error:
                 log.warning("password_not_read", error=error)
                 continue
-            if any([one.renew(password) for one in (producer, *self.readers)]):
+            renewed = [producer.renew(password), *(reader.renew(password) for reader in self.readers)]
+            if any(renewed):
                 log.info("password_renewed")
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
@@ -148,9 +149,7 @@ class Admin:
         One that stands in is kept beside the user's own.
         """
         upserts = [
-            _admin.UserScramCredentialUpsertion(
-                user, mechanism_of(password), password, iterations=ITERATIONS
-            )
+            _admin.UserScramCredentialUpsertion(user, mechanism_of(password), password, iterations=ITERATIONS)
             for user, password in passwords.items()
         ]
         answer = self._client.alter_user_scram_credentials(upserts)
@@ -226,6 +225,25 @@ def open_admin(connection: Connection, within: float = REACH_SECONDS) -> Iterato
     finally:
         if client is not None:
             client.close()
+
+
+def await_login(connection: Connection, within: float = REACH_SECONDS) -> None:
+    """Wait until every broker that a connection names lets it in: a new password takes a moment to spread.
+
+    Raises:
+        BusNotUsable: one does not.
+    """
+    deadline = time.monotonic() + within
+    for server in connection.bootstrap_servers.split(","):
+        while True:
+            try:
+                _knock(replace(connection, bootstrap_servers=server), max(1.0, deadline - time.monotonic()))
+            except BusNotUsable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                break
 
 
 def _knock(connection: Connection, within: float) -> None:

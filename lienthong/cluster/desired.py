@@ -43,13 +43,29 @@ def desired(contracts: Contracts, brokers: int, today: date) -> Desired:
             reason=f"No department may be called {', '.join(taken)}: the name is the bus's own.",
             remedy="Choose another word for it.",
         )
+    opened = _by_access(grants)
+    over = _by_access([(c, g) for c in in_force for g in c.grants if g.until < today])
     return Desired(
         departments=departments,
         topics=dict(sorted(_topics(in_force, grants, departments, brokers))),
         access=frozenset(_access(departments, grants)),
         quotas={department: dict(QUOTAS) for department in sorted(departments)},
         waiting={name: c.status for name, c in contracts.contracts.items() if c.status not in LIVE},
+        reasons={key: "; ".join(sorted(map(_told, those))) for key, those in opened.items()},
+        ended={key: max(g.until for g in those) for key, those in over.items() if key not in opened},
     )
+
+
+def _by_access(grants: list[tuple[Contract, Grant]]) -> dict[tuple[str, str], list[Grant]]:
+    """Sort grants by the access they open: principal and target."""
+    found: dict[tuple[str, str], list[Grant]] = {}
+    for contract, grant in grants:
+        found.setdefault((f"User:{grant.department}", f"topic {contract.topic}"), []).append(grant)
+    return found
+
+
+def _told(grant: Grant) -> str:
+    return f"{grant.purpose}, until {grant.until}: {grant.legal_basis}"
 
 
 def in_sync(replication: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import NamedTuple
 
 
@@ -14,6 +15,11 @@ class TopicShape:
     settings: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     """Of a topic on the cluster: which settings were set on it, the others being the broker's defaults."""
+
+    @property
+    def is_compacted(self) -> bool:
+        """Whether the newest record of each key is kept, in whichever partition it lies."""
+        return "compact" in self.settings.get("cleanup.policy", "")
 
 
 class Access(NamedTuple):
@@ -56,6 +62,10 @@ class Desired:
     quotas: Mapping[str, Mapping[str, float]]
     waiting: Mapping[str, str]
     """Contracts that ask for nothing, with their status: nobody has put them into force, or they are over."""
+    reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By principal and target: which grant opens it."""
+    ended: Mapping[tuple[str, str], date] = field(default_factory=dict)
+    """By principal and target: the last day of a grant that is over, where no other opens the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +81,6 @@ class Actual:
     """None where the departments' databases are not ours to make."""
     secrets: frozenset[str] = frozenset()
     """Departments whose password this machine holds."""
+    standing_in: frozenset[str] = frozenset()
+    """Those of them whose rotation was begun and not ended."""
     administrators: frozenset[str] = frozenset()
