@@ -30,6 +30,9 @@ GATHER_MOST_SECONDS: Final = 0.05
 SILENT_SECONDS: Final = 60.0
 """A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
 
+ASK_AGAIN_SECONDS: Final = 5.0
+"""How often to ask whether a topic that was closed to us is open again."""
+
 NOT_GRANTED: Final = (
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.GroupAuthorizationFailedError,
@@ -50,6 +53,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._lanes: dict[TopicPartition, Lane] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._closed: set[str] = set()
+        """Topics that no longer are ours to read: the group goes on with the others."""
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = Turn(group, readings, gate, settings)
         # Held while records are being handled, so that a partition is given away between two turns only.
@@ -69,13 +74,15 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                     "odd_header_met", topics=sorted(self._readings), remedy="Tell the topic's owner."
                 )
             except NOT_GRANTED as error:
-                self.state = f"not granted: {_names(error)}"
+                self._closed |= _topics(error) & self._readings.keys()
+                self.state = f"not granted: {', '.join(sorted(self._closed)) or self.group}"
                 self._log.error(
                     "reading_not_granted",
-                    topics=sorted(self._readings),
+                    topics=sorted(self._closed or self._readings),
                     remedy="Ask the owner for a grant, then `lienthong apply`.",
                 )
-                wait = 5.0
+                is_open = self._closed and self._readings.keys() - self._closed
+                wait = self._settings.back_off_seconds if is_open else ASK_AGAIN_SECONDS
             except (kafka_errors.KafkaError, SilentReader, OSError, TimeoutError) as error:
                 self.state = f"interrupted: {type(error).__name__}"
                 self._log.warning("reader_interrupted", error=error, wait_seconds=wait)
@@ -107,10 +114,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             check_crcs=True,
         )
         self._consumer = consumer
-        consumer.subscribe(list(self._readings), listener=self)
+        if self._closed.issuperset(self._readings):
+            self._closed.clear()
+        consumer.subscribe([topic for topic in self._readings if topic not in self._closed], listener=self)
         try:
             await consumer.start()
-            self.state = "ok"
+            self.state = f"not granted: {', '.join(sorted(self._closed))}" if self._closed else "ok"
             await self._read(consumer, pool, stopping)
         finally:
             self._consumer = None
@@ -121,8 +130,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _read(self, consumer: AIOKafkaConsumer, pool: Pool, stopping: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
-        heard, committed, measured = clock(), 0.0, 0.0
+        heard, committed, measured, asked = clock(), 0.0, 0.0, clock()
         while not stopping.is_set():
+            if self._closed and clock() - asked >= ASK_AGAIN_SECONDS:
+                asked = clock()
+                if self._closed & await consumer.topics():
+                    self._closed.clear()
+                    break  # and begin afresh, with all of them
             self._hold_full_lanes(consumer)
             wakes_at = min((lane.wakes_at() for lane in self._lanes.values()), default=float("inf"))
             wait = max(wakes_at, self._turn.rests_until) - clock()
@@ -243,9 +257,9 @@ def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Reco
         )
 
 
-def _names(error: kafka_errors.KafkaError) -> str:
-    return (
-        ", ".join(sorted(map(str, error.args[0])))
-        if error.args and not isinstance(error.args[0], str)
-        else str(error)
-    )
+def _topics(error: kafka_errors.KafkaError) -> set[str]:
+    """Name the topics that an error of access is about; a group's is about none."""
+    if not isinstance(error, kafka_errors.TopicAuthorizationFailedError) or not error.args:
+        return set()
+    (named, *_) = error.args
+    return {named} if isinstance(named, str) else set(map(str, named))

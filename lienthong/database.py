@@ -68,6 +68,11 @@ CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
 CREATE TABLE IF NOT EXISTS lienthong.state (
     topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
 );
+-- How often granted fields are read, by day: what nobody reads need not be shared. Nobody's data is in it.
+CREATE TABLE IF NOT EXISTS lienthong.field_read (
+    topic text NOT NULL, field text NOT NULL, day date NOT NULL, reads bigint NOT NULL,
+    PRIMARY KEY (topic, field, day)
+);
 CREATE TABLE IF NOT EXISTS lienthong.intake (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now()

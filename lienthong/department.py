@@ -13,7 +13,7 @@ import orjson
 import pydantic_core
 from faststream.asgi import AsgiFastStream
 
-from lienthong import metrics, names, outbox, refusals, state
+from lienthong import fields_read, metrics, names, outbox, refusals, state
 from lienthong.database import Connection
 from lienthong.errors import NotValid, Problem, Refused, SettingsNotUsable
 from lienthong.event import Data, Event, RawEvent, uuid7
@@ -60,6 +60,10 @@ class Department:
         self.intakes: dict[str, tuple[Take, Ready | None]] = {}
         self.sifts: dict[str, Sift] = {}
         self.kept: set[str] = set()
+        self.plain: set[str] = set()
+        """Topics whose handlers take plain dictionaries."""
+        self.watched: set[type[Data]] = set()
+        """Classes of which is counted which fields are read."""
         self._clock = clock
         self.random = random
         self._gate: Gate | None = None
@@ -79,9 +83,17 @@ class Department:
 
         def declare(handler: H) -> H:
             self._declare(topic, purpose, _calling(handler, topic))
+            self._watch(topic, _class_of(handler))
             return handler
 
         return declare
+
+    def _watch(self, topic: str, kind: type[Data] | type[dict[str, Any]]) -> None:
+        if issubclass(kind, Data):
+            fields_read.watch(kind)
+            self.watched.add(kind)
+        else:
+            self.plain.add(topic)
 
     def keeps(self, topic: str, *, purpose: str) -> None:
         """Keep a local copy of a state: `find_state` reads it, and the gate checks codes against it."""
@@ -211,6 +223,8 @@ class Department:
 
     async def find_state(self, db: Connection, of: type[S], key: str) -> S | None:
         """Find the newest data of a key in the local copy of a state."""
+        if of not in self.watched:
+            self._watch(of.TOPIC, of)
         found = await state.find(db, of.TOPIC, key)
         return of.model_validate(found) if found is not None else None
 
@@ -319,7 +333,7 @@ def _calling(handler: Handler, topic: str) -> Callable[[RawEvent, Any, Connectio
         )
     hints = get_type_hints(handler)
     parameters = list(inspect.signature(handler).parameters.values())
-    event_class = _event_class(hints.get(parameters[0].name) if parameters else None)
+    event_class = _class_of(handler)
     if event_class is None:
         raise SettingsNotUsable(
             reason=f"The handler {handler.__qualname__} of {topic} does not say which event it takes.",
@@ -342,6 +356,12 @@ def _calling(handler: Handler, topic: str) -> Callable[[RawEvent, Any, Connectio
             HANDLING.reset(token)
 
     return handle
+
+
+def _class_of(handler: Handler) -> Any:
+    """Find the class of the events that a handler takes."""
+    parameters = list(inspect.signature(handler).parameters)
+    return _event_class(get_type_hints(handler).get(parameters[0]) if parameters else None)
 
 
 def _event_class(hint: Any) -> Any:

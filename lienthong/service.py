@@ -5,6 +5,7 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -18,10 +19,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lienthong import contracts, metrics
 from lienthong.consumer import Reader
-from lienthong.database import Connection, Pool, open_pool_patiently, set_up_tables
+from lienthong.database import GONE, Connection, Pool, open_pool_patiently, set_up_tables
 from lienthong.department import Department
 from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import RawEvent, uuid7
+from lienthong.field_book import FLUSH_SECONDS, FieldBook
 from lienthong.gate import Gate
 from lienthong.intake import Intake
 from lienthong.logs import get_log, set_up_logs
@@ -110,9 +112,20 @@ class Service:
             self._tasks.append(
                 self._keep_running(f"intake {kind}", partial(intake.run, pool, self._stopping, relay.nudge))
             )
+        self._tasks.append(self._keep_running("fields read", partial(self._enter_fields_read, pool)))
         self._tasks.append(self._keep_running("password", partial(self._follow_password, producer)))
         self.parts["service"] = "ok"
         log.info("service_started", groups=sorted(department.readings), intakes=sorted(department.intakes))
+
+    async def _enter_fields_read(self, pool: Pool) -> None:
+        """Enter from time to time, and at the end, which granted fields the department's code reads."""
+        department = self.department
+        book = FieldBook(department.watched, department.kept | department.plain)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), FLUSH_SECONDS)
+            with contextlib.suppress(*GONE, OSError, TimeoutError):  # then next time
+                await book.enter(pool, datetime.now(UTC))
 
     async def _follow_password(self, producer: Producer) -> None:
         """Let whatever is connected go over to a password that was rotated; the next connection needs it."""

@@ -18,7 +18,13 @@ from lienthong.cluster.admin import REACH_SECONDS, Admin, open_admin
 from lienthong.cluster.alone import check_cluster, record_cluster, working_alone
 from lienthong.cluster.changes import Journal, as_who, find_who
 from lienthong.cluster.connection import ADMIN, Connection, admin_connection, held_departments, read_secret
-from lienthong.cluster.databases import Postgres, end_stand_ins, fetch_databases, make_databases
+from lienthong.cluster.databases import (
+    Postgres,
+    embedded_postgres,
+    end_stand_ins,
+    fetch_databases,
+    make_databases,
+)
 from lienthong.cluster.desired import desired
 from lienthong.cluster.plan import STOOD_IN, Change, Plan, compare
 from lienthong.cluster.state import Actual, Desired
@@ -247,10 +253,7 @@ def open_cluster(
             reason=f"The bus on {data} has stopped without saying so (process {bus['pid']} is gone).",
             remedy="Start it again with `lienthong up`: what was acknowledged is kept.",
         )
-    place = bus["postgres"]
-    postgres = Postgres(
-        place["host"], place["port"], place["superuser"], read_secret(data / "secrets" / "postgres.password")
-    )
+    postgres = embedded_postgres(bus, read_secret(data / "secrets" / "postgres.password"))
     connection = admin_connection(data)
     with open_admin(connection, within) as admin:
         if admin.cluster_id != bus["cluster_id"]:

@@ -60,6 +60,12 @@ class Postgres:
         return cls(host, port, username, password, parts.path.lstrip("/") or "postgres", parts.query)
 
 
+def embedded_postgres(bus: Mapping[str, Any], password: str) -> Postgres:
+    """Give the super user of the embedded bus's PostgreSQL, as `bus.json` describes it."""
+    place = bus["postgres"]
+    return Postgres(place["host"], place["port"], place["superuser"], password)
+
+
 async def fetch_databases(postgres: Postgres) -> DatabaseState:
     """Fetch who may log in, who owns which database, and which stand open to every role."""
     async with connect(postgres) as db:
