@@ -160,6 +160,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.sleep(min(clock() - began, GATHER_MOST_SECONDS))
             if clock() - measured >= 1.0:
                 measured = clock()
+                self._mind_closed(consumer)
                 lag = self._measure(consumer)
                 if lag and not self._is_held_up() and clock() - heard > SILENT_SECONDS:
                     raise SilentReader
@@ -181,6 +182,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         now = asyncio.get_running_loop().time()
         for lane, batch in chosen:
             lane.settle(list(islice(fates, len(batch))), now)
+
+    def _mind_closed(self, consumer: AIOKafkaConsumer) -> None:
+        """Notice a topic that the broker no longer shows us: to aiokafka it is one that does not exist."""
+        hidden = consumer._client.cluster.unauthorized_topics & consumer.subscription()  # noqa: SLF001
+        if hidden:
+            raise kafka_errors.TopicAuthorizationFailedError(hidden)
 
     def _is_held_up(self) -> bool:
         return any(lane.is_full or lane.parked_records for lane in self._lanes.values())

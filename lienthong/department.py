@@ -62,8 +62,8 @@ class Department:
         self.kept: set[str] = set()
         self.plain: set[str] = set()
         """Topics whose handlers take plain dictionaries."""
-        self.watched: set[type[Data]] = set()
-        """Classes of which is counted which fields are read."""
+        self.watched: set[tuple[str, type[Data]]] = set()
+        """Topics and their classes, of which is counted which fields are read."""
         self._clock = clock
         self.random = random
         self._gate: Gate | None = None
@@ -91,7 +91,7 @@ class Department:
     def _watch(self, topic: str, kind: type[Data] | type[dict[str, Any]]) -> None:
         if issubclass(kind, Data):
             fields_read.watch(kind)
-            self.watched.add(kind)
+            self.watched.add((topic, kind))
         else:
             self.plain.add(topic)
 
@@ -223,7 +223,7 @@ class Department:
 
     async def find_state(self, db: Connection, of: type[S], key: str) -> S | None:
         """Find the newest data of a key in the local copy of a state."""
-        if of not in self.watched:
+        if (of.TOPIC, of) not in self.watched:
             self._watch(of.TOPIC, of)
         found = await state.find(db, of.TOPIC, key)
         return of.model_validate(found) if found is not None else None

@@ -23,7 +23,7 @@ ON CONFLICT (topic, field, day) DO UPDATE SET reads = lienthong.field_read.reads
 class FieldBook:
     """Enters a department's counts into its database from time to time."""
 
-    def __init__(self, kinds: Collection[type[Any]], silent: Collection[str]) -> None:
+    def __init__(self, kinds: Collection[tuple[str, type[Any]]], silent: Collection[str]) -> None:
         self._kinds = kinds
         self._silent = silent
         """Topics of which only what was surely read is entered."""
@@ -34,10 +34,10 @@ class FieldBook:
         """Enter what was read since the last time, by field and the city's day; 0 says: watched, and not."""
         day = now.astimezone(HANOI).date()
         found = {
-            (kind.TOPIC, field): count
-            for kind in tuple(self._kinds)
+            (topic, field): count
+            for topic, kind in tuple(self._kinds)
             for field, count in counts_of(kind).items()
-            if count or kind.TOPIC not in self._silent
+            if count or topic not in self._silent
         }
         fresh = {which: count - self._entered.get(which, 0) for which, count in found.items()}
         if not fresh:

@@ -95,7 +95,7 @@ async def test_what_a_handler_reads_is_counted_for_its_topic():
     reading = justice.readings["justice.birth-registration"][TOPIC]
     await reading.handle(raw_event(), data(), None)
     assert counts_of(birth) == {"notification_id": 0, "born_at": 1, "nickname": 0}
-    assert justice.watched == {birth}
+    assert justice.watched == {(TOPIC, birth)}
 
 
 def test_of_a_plain_dictionary_nothing_is_counted():
