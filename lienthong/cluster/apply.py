@@ -275,6 +275,12 @@ def apply_contracts(contracts: Contracts, data: Path, today: date) -> Plan:
         return cluster.apply(contracts, today)
 
 
+def tell_changes(contracts: Contracts, data: Path) -> str:
+    """Tell on the embedded bus of a data folder what was changed there; give why it waits, or nothing."""
+    with open_cluster(data) as cluster:
+        return cluster.tell(contracts)
+
+
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on a thread of its own, whether or not an event loop runs on this one."""
     with ThreadPoolExecutor(max_workers=1) as thread:

@@ -196,7 +196,7 @@ def play(root: Path, folder: Path) -> dict[str, Any]:
     with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=root, env=environment(), stdout=file, stderr=file)
     try:
-        wait_for(report.exists, Played(process, folder / "data", report, output))
+        wait_for(report.exists, Played(process, folder / "data", report, output), within=240)
         assert process.wait(30) == 0, output.read_text()
     finally:
         if process.poll() is None:
