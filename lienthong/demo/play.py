@@ -138,8 +138,6 @@ class Play:
         """Hand each room's raw records in, side by side, over the pace."""
         for room in find_rooms(self.root):
             await self._hand_in(room.name, [])  # the witness is there before the first fact of anybody
-        with contextlib.suppress(LienThongError):  # then the next `lienthong apply` tells them
-            await asyncio.to_thread(tell_changes, self.contracts, self.data)
         began = time.monotonic()
         for number, turn in enumerate(in_turns(self._input), 1):
             for name, records in turn:
@@ -149,6 +147,9 @@ class Play:
                 for kind, _ in records:
                     counts[kind] = counts.get(kind, 0) + 1
             await asyncio.sleep(max(0.0, began + self.scale.seconds * number / TURNS - time.monotonic()))
+        # What was changed before the first fact, told behind the last; if not now, the next `apply` tells it.
+        with contextlib.suppress(LienThongError):
+            await asyncio.to_thread(tell_changes, self.contracts, self.data)
 
     async def _hand_in(self, name: str, records: list[tuple[str, bytes]]) -> None:
         """Put raw records into a department's intake, whenever its service has made the table."""
