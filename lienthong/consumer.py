@@ -112,6 +112,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=1_048_576,
             fetch_max_bytes=8_388_608,
             check_crcs=True,
+            # Partitions that `lienthong apply` adds are read from their beginning, this soon at the latest.
+            metadata_max_age_ms=30_000,
         )
         self._consumer = consumer
         if self._closed.issuperset(self._readings):

@@ -1,8 +1,10 @@
 """A cluster is changed while it serves: a reader is cut off, changes are told, a stop loses nothing."""
 
+import asyncio
 import dataclasses
 import json
 import time
+from contextlib import asynccontextmanager
 from datetime import date
 
 import asyncpg
@@ -10,13 +12,17 @@ import orjson
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from lienthong import Event
 from lienthong import contracts as citys
 from lienthong.cluster.apply import open_cluster
 from lienthong.cluster.changes import Journal
 from lienthong.cluster.connection import admin_connection, department_connection
+from lienthong.consumer import Reader
+from lienthong.database import open_pool, set_up_tables
 from lienthong.errors import BusNotUsable
+from lienthong.gate import Gate
+from lienthong.settings import embedded_environment, load_settings
 from lienthong.testing import running, until
+from lienthong.turn import Reading
 from tests.broker.test_apply import TODAY, Town
 from tests.broker.test_delivery import Department, publish
 from tests.paper import contract, contracts
@@ -72,48 +78,86 @@ def test_a_reader_with_an_open_connection_is_cut_off_within_seconds_and_its_grou
     again.close()
 
 
-async def test_a_service_reads_on_where_one_of_its_topics_was_closed_and_all_when_it_is_open_again(scratch):
-    pair = scratch.take()
-    publisher, reader = Department(pair.publisher), Department(pair.reader)
+def their_contracts(pair):
+    """The contracts of a pair, as if the city had no others."""
+    both = citys.load_contracts(pair.root).contracts
+    ours = {pair.publisher, pair.reader}
+    return {name: one for name, one in both.items() if one.topic.department in ours}
+
+
+def apply_to(pair, those):
+    with open_cluster(pair.data) as cluster:
+        return cluster.apply(contracts(*those.values(), departments=[pair.publisher, pair.reader]), TODAY)
+
+
+@asynccontextmanager
+async def reading_both(pair):
+    """One group of the pair's reader that reads two topics; gives its `Reader`, and what it has handled."""
     seen = []
 
-    @reader.reads(pair.thing.TOPIC, purpose="counting")
-    async def count(event: Event[dict]) -> None:
-        seen.append(event.data["thing_id"])
+    async def handle(event, data, _):
+        seen.append(event.key)
 
-    reader.keeps(pair.place.TOPIC, purpose="reference")
-    both = citys.load_contracts(pair.root)
-    theirs = {
-        name: one
-        for name, one in both.contracts.items()
-        if one.topic.department in {pair.publisher, pair.reader}
-    }
-    closed = {
-        **theirs,
-        pair.thing.TOPIC: dataclasses.replace(theirs[pair.thing.TOPIC], grants=()),
-    }
+    found = embedded_environment(pair.data, pair.reader).items()
+    told = {name.removeprefix("LIENTHONG_").lower(): value for name, value in found}
+    settings = load_settings(pair.reader, **told)
+    group = f"{pair.reader}.counting"
+    readings = {kind.TOPIC: Reading(kind.TOPIC, group, handle) for kind in (pair.thing, pair.place)}
+    reader = Reader(group, readings, Gate.load(pair.root / "schemas"), settings)
+    stopping = asyncio.Event()
+    async with await open_pool(settings.read_database_url, 2, "reader") as pool:
+        await set_up_tables(pool, "")
+        task = asyncio.create_task(reader.run(pool, stopping))
+        try:
+            yield reader, seen
+        finally:
+            stopping.set()
+            await task
 
-    def apply(those):
-        known = contracts(*those.values(), departments=[pair.publisher, pair.reader])
-        with open_cluster(pair.data) as cluster:
-            return cluster.apply(known, TODAY)
 
+async def test_a_group_reads_on_where_one_of_its_topics_was_closed_and_all_when_it_is_open_again(scratch):
+    pair = scratch.take()
+    publisher, theirs = Department(pair.publisher), their_contracts(pair)
+    topic = pair.thing.TOPIC
+    closed = {**theirs, topic: dataclasses.replace(theirs[topic], grants=())}
     async with (
         running(publisher, data=pair.data, root=pair.root) as source,
-        running(reader, data=pair.data, root=pair.root) as sink,
+        reading_both(pair) as (reader, seen),
     ):
         await publish(source, publisher, pair.thing(thing_id="a", amount=1))
         await until(lambda: seen == ["a"], within=20)
-        apply(closed)
-        await until(lambda: any("not granted" in state for state in sink.health().values()), within=20)
-        await publish(
-            source, publisher, pair.thing(thing_id="b", amount=1), pair.place(place_code="x", label="X")
-        )
-        await until(lambda: sink.pool.fetchval("SELECT count(*) = 1 FROM lienthong.state"), within=20)
-        assert seen == ["a"]
-        apply(theirs)
-        await until(lambda: seen == ["a", "b"], within=30)
-        await until(lambda: set(sink.health().values()) == {"ok"}, within=20)
+        await asyncio.to_thread(apply_to, pair, closed)
+        await until(lambda: reader.state == f"not granted: {topic}", within=20)
+        things = [pair.thing(thing_id="b", amount=1), pair.place(place_code="x", label="X")]
+        await publish(source, publisher, *things)
+        await until(lambda: seen == ["a", "x"], within=20)
+        await asyncio.to_thread(apply_to, pair, theirs)
+        await until(lambda: seen == ["a", "x", "b"], within=30)
+        assert reader.state == "ok"
+
+
+async def test_partitions_are_added_while_a_service_writes_and_another_reads(scratch):
+    pair = scratch.take()
+    publisher, theirs = Department(pair.publisher), their_contracts(pair)
+    topic = pair.thing.TOPIC
+    more = {**theirs, topic: dataclasses.replace(theirs[topic], partitions=6)}
+    async with (
+        running(publisher, data=pair.data, root=pair.root) as source,
+        reading_both(pair) as (reader, seen),
+    ):
+        before = [f"before-{number}" for number in range(20)]
+        await publish(source, publisher, *(pair.thing(thing_id=one, amount=1) for one in before))
+        done = await asyncio.to_thread(apply_to, pair, more)
+        assert [(change.before, change.after) for change in done.changes] == [("2", "6")]
+        await source._relay._producer._client.client.force_metadata_update()
+        after = [f"after-{number}" for number in range(40)]
+        await publish(source, publisher, *(pair.thing(thing_id=one, amount=1) for one in after))
+        await until(lambda: source.pool.fetchval("SELECT count(*) = 0 FROM lienthong.outbox"), within=20)
+        await reader._consumer._client.force_metadata_update()
+        await until(lambda: len(seen) == 60, within=30)
+        assert sorted(seen) == sorted(before + after)
+        used = "SELECT count(DISTINCT record_partition) FROM lienthong.published WHERE topic = $1"
+        assert await source.pool.fetchval(used, topic) > 2
 
 
 def test_on_its_day_a_grant_is_closed_and_nothing_else_is_touched(town):
