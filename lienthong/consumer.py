@@ -13,6 +13,7 @@ from lienthong import metrics
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
 from lienthong.gate import Gate
+from lienthong.going_over import NotGoneOver, go_over
 from lienthong.lane import Lane
 from lienthong.logs import get_log
 from lienthong.odd_headers import read_odd_headers
@@ -28,6 +29,9 @@ GATHER_MOST_SECONDS: Final = 0.05
 
 SILENT_SECONDS: Final = 60.0
 """A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
+
+GO_OVER_SECONDS: Final = 2.0
+"""A group that may not begin with a newer major yet looks again after so long."""
 
 NOT_GRANTED: Final = (
     kafka_errors.TopicAuthorizationFailedError,
@@ -75,6 +79,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                     remedy="Ask the owner for a grant, then `lienthong apply`.",
                 )
                 wait = 5.0
+            except NotGoneOver as error:
+                if self.state != (held := f"not gone over: {error.what()}"):
+                    self._log.warning("going_over_held", reason=error.what(), remedy=error.fields["remedy"])
+                self.state, wait = held, GO_OVER_SECONDS
             except (kafka_errors.KafkaError, SilentReader, OSError, TimeoutError) as error:
                 self.state = f"interrupted: {type(error).__name__}"
                 self._log.warning("reader_interrupted", error=error, wait_seconds=wait)
@@ -86,6 +94,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             wait = min(wait * 2, 5.0)
 
     async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
+        await go_over(self._settings, self.group, self._readings, pool, stopping)
         consumer = AIOKafkaConsumer(
             **connection_arguments(self._settings),
             client_id=f"{self.group}.{self._settings.instance}",

@@ -39,8 +39,10 @@ CREATE TABLE IF NOT EXISTS lienthong.outbox (
     causationid        text,
     traceparent        text,
     dataclassification text,
-    admitted           boolean NOT NULL DEFAULT false
+    admitted           boolean NOT NULL DEFAULT false,
+    siblingid          text
 );
+ALTER TABLE lienthong.outbox ADD COLUMN IF NOT EXISTS siblingid text;
 -- What the relay could not send because it may never be sent: kept whole, with the reasons.
 CREATE TABLE IF NOT EXISTS lienthong.outbox_refused (
     id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
@@ -67,6 +69,11 @@ CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
 );
 CREATE TABLE IF NOT EXISTS lienthong.state (
     topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
+);
+-- How far a group's former topic was found to hold nothing that the newer major does not tell too.
+CREATE TABLE IF NOT EXISTS lienthong.gone_over (
+    consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
+    record_offset bigint NOT NULL, PRIMARY KEY (consumer_group, topic, record_partition)
 );
 CREATE TABLE IF NOT EXISTS lienthong.intake (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,
