@@ -1,9 +1,8 @@
 """Two majors side by side: a fact of the newer one is told in the former one's words too (hops 1 to 3)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -82,7 +81,7 @@ class Overlap:
 class Overlaps:
     """Every pair of majors that a city's contracts let run side by side, by the newer topic."""
 
-    by_newer: Mapping[str, Overlap] = MappingProxyType({})
+    by_newer: Mapping[str, Overlap] = field(default_factory=dict)
 
     @classmethod
     def of(cls, contracts: Contracts) -> "Overlaps":

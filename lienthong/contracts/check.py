@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lienthong.contracts.contract import Contract
 from lienthong.contracts.document import Finding
+from lienthong.contracts.end_of_life import end_findings
 from lienthong.contracts.examples import (
     example_findings,
     field_example_findings,
@@ -31,6 +32,7 @@ def check(root: Path) -> list[Finding]:
         findings += _mapped_findings(folder, contracts.contracts)
     frozen, _, wrong = read_frozen(root)
     findings += [*wrong, *changed_shapes(contracts, frozen), *class_collisions(contracts)]
+    findings += end_findings(contracts)
     findings += forgotten_contracts(frozen, {*folder.contracts, *folder.unread})
     return sorted(set(findings))
 
