@@ -18,6 +18,7 @@ from lienthong.cluster.connection import ADMIN, Connection, admin_connection, he
 from lienthong.cluster.databases import Postgres, fetch_databases, make_databases
 from lienthong.cluster.desired import desired
 from lienthong.cluster.plan import Plan, compare
+from lienthong.cluster.retirement import check_removable, keep_held
 from lienthong.cluster.state import Actual, Desired
 from lienthong.contracts import Contracts
 from lienthong.embedded.secret import write_private
@@ -67,11 +68,31 @@ class Cluster:
             time.sleep(0.05)
         return plan
 
+    def check_removable(self, contracts: Contracts, today: date, names: list[str]) -> None:
+        """Make sure that topics may be removed.
+
+        Raises:
+            BusNotUsable: one is promised still, or granted readers hang on it; they are named.
+        """
+        if names:
+            wanted, _ = self._compare(contracts, today)
+            check_removable(wanted, self.admin.fetch_topics(), names)
+
+    def remove(self, contracts: Contracts, today: date, names: list[str]) -> None:
+        """Delete topics of datasets that are over, with all their records; all of them or none.
+
+        Raises:
+            BusNotUsable: as `check_removable`.
+        """
+        self.check_removable(contracts, today, names)
+        self.admin.delete_topics(names)
+
     def _compare(self, contracts: Contracts, today: date) -> tuple[Desired, Plan]:
         found = self._fetch()
         # A broker that is down shows in no list, but the topics remember how many there were.
         brokers = max([self.brokers, *(shape.replication for shape in found.topics.values())])
         wanted = desired(contracts, brokers, today)
+        wanted = keep_held(wanted, found.topics, self.admin.fetch_standings)
         return wanted, compare(wanted, found)
 
     def _fetch(self) -> Actual:

@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lienthong.cluster.apply import open_cluster
+from lienthong.cluster.apply import Cluster, open_cluster
 from lienthong.cluster.connection import Connection, department_connection, held_departments, read_secret
 from lienthong.cluster.databases import Postgres
 from lienthong.cluster.hand_out import hand_out as give_copies
 from lienthong.cluster.plan import Plan
-from lienthong.contracts import load_contracts
+from lienthong.contracts import Contracts, load_contracts
 from lienthong.errors import BusNotUsable, ContractsNotSound, SettingsNotUsable
 from lienthong.settings import embedded_environment, far_servers, find_data, find_root, load_bus
 
@@ -65,12 +65,17 @@ def apply(
         Path | None,
         typer.Option(metavar="DIR", help="Copy each department's password into its folder below this one."),
     ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="Delete this topic too, whose dataset is over, with its records."),
+    ] = None,
 ) -> None:
     """Bring the cluster to what the contracts say: shows the plan, asks, does it. Twice is the same as once.
 
     With --json and without --yes it only prints the plan.
 
     Example: lienthong apply --yes
+    Example: lienthong apply --remove trade.price-observed.v1
     """
     contracts = load_contracts(find_root())
     place, today = find_data(data), _today()
@@ -82,10 +87,11 @@ def apply(
             _show(plan)
         if wanted := bool(plan.changes) and (yes or (not as_json and _asked(plan))):
             plan = cluster.apply(contracts, today)
+        removed = _removed(cluster, contracts, today, remove or [], yes=yes)
     if hand_out is not None and (wanted or not plan.changes):
         give_copies(place, hand_out)
     if as_json:
-        _print_json({**plan.as_json(), "applied": wanted})
+        _print_json({**plan.as_json(), "applied": wanted, "removed": removed})
     elif wanted:
         typer.echo(f"Done: {_count(plan.changes, 'change')}.")
     if plan.impossible or (plan.changes and not wanted and not as_json):
@@ -208,6 +214,22 @@ def _show(plan: Plan) -> None:
         for remark in plan.remarks:
             table.add_row(remark.about, remark.kind, remark.name, remark.reason)
         console.print(table)
+
+
+def _removed(
+    cluster: Cluster, contracts: Contracts, today: date, names: list[str], *, yes: bool
+) -> list[str]:
+    """Remove topics, each confirmed by itself: what is deleted never comes back."""
+    cluster.check_removable(contracts, today, names)
+    if not yes and names and not sys.stdin.isatty():
+        typer.echo("Nothing was removed: there is nobody to ask. Run it with --yes.", err=True)
+        return []
+    asked = "Type {} to delete it with all its records, for ever"
+    chosen = [name for name in names if yes or typer.prompt(asked.format(name)) == name]
+    if chosen:
+        cluster.remove(contracts, today, chosen)
+        typer.echo(f"Removed: {', '.join(chosen)}.", err=True)
+    return chosen
 
 
 def _asked(plan: Plan) -> bool:
