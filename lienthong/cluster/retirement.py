@@ -85,7 +85,8 @@ def _why_not_over(wanted: Desired, name: str) -> str:
 
 def _why_held(name: str, one: Over, topics: Mapping[str, TopicShape], fetch: Fetch) -> str:
     """Name the granted readers of a topic that is over, and how they still hang on it."""
-    standings = fetch(sorted(one.groups), [name, *([one.newer] if one.newer in topics else [])])
+    newer = [one.newer] if one.newer is not None and one.newer in topics else []
+    standings = fetch(sorted(one.groups), [name, *newer])
     reasons = [
         f"{group} {why}"
         for group in sorted(one.groups)

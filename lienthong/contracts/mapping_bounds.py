@@ -50,7 +50,10 @@ def _text(old: Field, sources: Sequence[Field], derivation: Derivation) -> str:
             return f"texts of up to {longest} characters are allowed, and there only {most}"
     least = old.options.get("minLength", 0)
     is_plain = all("pattern" not in source.options and not source.codes for source in sources)
-    if is_plain and not old.codes and min(s.options.get("minLength", 0) for s in sources) < least:
+    sure = [source for source in sources if source.required] or [sources[0]]
+    shortest = sum(source.options.get("minLength", 0) for source in sure)
+    shortest += len(derivation.joined_by) * (len(sure) - 1)
+    if is_plain and not old.codes and shortest < least:
         return f"texts of less than {least} characters are allowed"
     return ""
 
