@@ -41,7 +41,7 @@ def read_ends(root: Path) -> tuple[dict[str, date], list[Finding]]:
     try:
         said = orjson.loads(path.read_bytes())
         return {topic: date.fromisoformat(day) for topic, day in said.items()}, []
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}, []
     except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
         return {}, [Finding(PLACE, 1, "end-of-life", "is not what `release` wrote.", "Restore it.")]
