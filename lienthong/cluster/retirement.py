@@ -8,6 +8,7 @@ from lienthong.cluster.state import Access, Desired, Over, Standing, TopicShape
 from lienthong.contracts import Contract, Contracts
 from lienthong.contracts.load import LIVE
 from lienthong.errors import BusNotUsable
+from lienthong.overlap import find_newer
 
 Standings = Mapping[tuple[str, str], Standing]
 """How groups stand to topics, by (group, topic)."""
@@ -21,14 +22,6 @@ def is_in_force(contract: Contract, today: date) -> bool:
     return contract.status in LIVE or (contract.status == "retired" and end is not None and today <= end)
 
 
-def find_newer(contracts: Contracts, contract: Contract) -> str | None:
-    """Find the topic of the major in force that continues one."""
-    for name, one in contracts.contracts.items():
-        if one.continues is not None and one.continues.topic == contract.topic and one.status in LIVE:
-            return name
-    return None
-
-
 def over(
     contracts: Contracts,
     contract: Contract,
@@ -37,7 +30,8 @@ def over(
 ) -> Over:
     """Say what a dataset that is over had, and who was granted it."""
     groups = frozenset(grant.group for grant in contract.grants)
-    return Over(contract.end_of_life, find_newer(contracts, contract), groups, shape, access)
+    newer = find_newer(contracts, contract)
+    return Over(contract.end_of_life, str(newer.topic) if newer is not None else None, groups, shape, access)
 
 
 def keep_held(wanted: Desired, topics: Mapping[str, TopicShape], fetch: Fetch) -> Desired:

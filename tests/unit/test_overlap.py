@@ -1,17 +1,22 @@
 """While two majors run side by side: a fact is told on both topics, or on neither."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lienthong import Department, NotValid, Refused
+from lienthong import Department, Event, NotValid, Refused
 from lienthong.contracts import load_contracts
+from lienthong.contracts.contract import Continuation, Opening
 from lienthong.contracts.release import release
 from lienthong.event import read_record, to_headers
 from lienthong.gate import Gate
 from lienthong.overlap import Overlaps
+from lienthong.procedures.procedure import derive
+from lienthong.service import grant_readings
+from tests.paper import contract, contracts, grant
 from tests.unit.contract_city import INSPECTION, City
 from tests.unit.contract_city.majors import END, SECOND, add_second_major
 from tests.unit.test_mapping import FACT
@@ -50,8 +55,8 @@ class Told:
 def trade(city: City, told: Any = None) -> Department:
     release(city.root)
     department = Department("trade", clock=lambda: NOW)
-    contracts = load_contracts(city.root)
-    department.open(Gate.load(city.root / "schemas"), lambda: None, told, Overlaps.of(contracts))
+    overlaps = Overlaps.of(load_contracts(city.root))
+    department.open(Gate.load(city.root / "schemas"), lambda: None, told, overlaps)
     return department
 
 
@@ -129,3 +134,36 @@ def test_the_sibling_is_named_in_the_record_and_read_again() -> None:
     assert (
         read_record("t", 0, 0, 0, event.key.encode(), event.value, to_headers(raw_event())).sibling_id is None
     )
+
+
+def test_a_copy_of_a_state_is_not_gone_over(city: City) -> None:
+    release(city.root)
+    science = Department("science")
+    science.keeps(NEWER, purpose="market-watch")
+    known = load_contracts(city.root)
+    (reading,) = grant_readings(science, known)["science.market-watch"].values()
+    assert reading.former is None
+    reader = Department("science")
+    reader.reads(NEWER, purpose="market-watch")(nothing)
+    (reading,) = grant_readings(reader, known)["science.market-watch"].values()
+    assert (reading.former, reading.reads_former) == (FIRST, True)
+
+
+async def nothing(event: Event[dict[str, Any]]) -> None:
+    """Handle an event by doing nothing."""
+
+
+def test_a_procedure_is_told_once_from_the_former_major_which_has_every_fact() -> None:
+    opening = Opening("birth", "Khai sinh", "Birth", "Nghị định 63/2024", "number_id", "submitted_at")
+    first = contract("onestop.dossier-submitted.v1", opens=opening, grants=[grant("justice", "registration")])
+    newer = contract(
+        "onestop.dossier-submitted.v2",
+        opens=opening,
+        grants=[grant("justice", "registration"), grant("police", "numbering")],
+        continues=Continuation(first.topic),
+    )
+    (fact,) = derive(contracts(first, newer))["birth"].facts
+    assert fact.topic == "onestop.dossier-submitted.v1"
+    assert [reader.grant.department for reader in fact.readers] == ["justice", "police"]
+    (fact,) = derive(contracts(replace(first, status="retired"), newer))["birth"].facts
+    assert fact.topic == "onestop.dossier-submitted.v2"
