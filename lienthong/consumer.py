@@ -27,11 +27,11 @@ COMMIT_SECONDS: Final = 0.5
 GATHER_MOST_SECONDS: Final = 0.05
 """Longest rest between two turns that were not full."""
 
-SILENT_SECONDS: Final = 60.0
-"""A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
-
 GO_OVER_SECONDS: Final = 2.0
 """A group that may not begin with a newer major yet looks again after so long."""
+
+SILENT_SECONDS: Final = 60.0
+"""A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
 
 NOT_GRANTED: Final = (
     kafka_errors.TopicAuthorizationFailedError,
@@ -66,6 +66,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._session(pool, stopping)
                 wait = self._settings.back_off_seconds
+            except NotGoneOver as error:
+                if self.state != (held := f"not gone over: {error.what()}"):
+                    self._log.warning("going_over_held", reason=error.what(), remedy=error.fields["remedy"])
+                self.state, wait = held, GO_OVER_SECONDS
             except UnicodeDecodeError:
                 read_odd_headers()
                 self._log.warning(
@@ -79,10 +83,6 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                     remedy="Ask the owner for a grant, then `lienthong apply`.",
                 )
                 wait = 5.0
-            except NotGoneOver as error:
-                if self.state != (held := f"not gone over: {error.what()}"):
-                    self._log.warning("going_over_held", reason=error.what(), remedy=error.fields["remedy"])
-                self.state, wait = held, GO_OVER_SECONDS
             except (kafka_errors.KafkaError, SilentReader, OSError, TimeoutError) as error:
                 self.state = f"interrupted: {type(error).__name__}"
                 self._log.warning("reader_interrupted", error=error, wait_seconds=wait)

@@ -62,6 +62,11 @@ CREATE TABLE IF NOT EXISTS lienthong.inbox (
     recorded timestamptz, handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (consumer_group, source, id)
 );
+-- How far a group's former topic was found to hold nothing that the newer major does not tell too.
+CREATE TABLE IF NOT EXISTS lienthong.gone_over (
+    consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
+    record_offset bigint NOT NULL, PRIMARY KEY (consumer_group, topic, record_partition)
+);
 -- Dead letters on their way to their topic: set aside in the same transaction as the inbox mark.
 CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL, key bytea, value bytea,
@@ -69,11 +74,6 @@ CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
 );
 CREATE TABLE IF NOT EXISTS lienthong.state (
     topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
-);
--- How far a group's former topic was found to hold nothing that the newer major does not tell too.
-CREATE TABLE IF NOT EXISTS lienthong.gone_over (
-    consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
-    record_offset bigint NOT NULL, PRIMARY KEY (consumer_group, topic, record_partition)
 );
 CREATE TABLE IF NOT EXISTS lienthong.intake (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,

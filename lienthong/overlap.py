@@ -1,6 +1,6 @@
 """Two majors side by side: a fact of the newer one is told in the former one's words too (hops 1 to 3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -13,6 +13,7 @@ from lienthong.contracts.mapping import Translation
 from lienthong.errors import NotValid, Refused
 from lienthong.event import RawEvent
 from lienthong.gate import Gate
+from lienthong.logs import get_log
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -139,6 +140,20 @@ def announcements(contracts: Contracts, gate: Gate) -> dict[str, Headers]:
             headers.append(("ce_deprecationmigration", gate.dataschema(str(newer.topic)).encode()))
         found[name] = tuple(headers)
     return found
+
+
+def tell_what_ends(readings: Mapping[str, Iterable[str]], contracts: Contracts) -> None:
+    """Say which of the topics that groups read have an end, while there is time to go over."""
+    for group, topics in readings.items():
+        for contract in (contracts.contracts[topic] for topic in topics):
+            if contract.end_of_life is not None:
+                newer = find_newer(contracts, contract)
+                get_log(group=group).warning(
+                    "topic_deprecated",
+                    topic=str(contract.topic),
+                    ends_on=contract.end_of_life.isoformat(),
+                    newer=str(newer.topic) if newer is not None else None,
+                )
 
 
 def sunset(end: date) -> bytes:

@@ -25,7 +25,7 @@ from lienthong.event import RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Intake
 from lienthong.logs import get_log, set_up_logs
-from lienthong.overlap import Overlaps, announcements, find_newer
+from lienthong.overlap import Overlaps, announcements, tell_what_ends
 from lienthong.producer import Producer
 from lienthong.refusals import Refusals
 from lienthong.relay import Relay
@@ -114,23 +114,8 @@ class Service:
                 self._keep_running(f"intake {kind}", partial(intake.run, pool, self._stopping, relay.nudge))
             )
         self.parts["service"] = "ok"
-        self._tell_what_ends(known)
+        tell_what_ends(department.readings, known)
         log.info("service_started", groups=sorted(department.readings), intakes=sorted(department.intakes))
-
-    def _tell_what_ends(self, known: contracts.Contracts) -> None:
-        """Say which of the topics read here have an end, while there is time to go over."""
-        for group, readings in self.department.readings.items():
-            for topic in readings:
-                contract = known.contracts[topic]
-                if contract.end_of_life is None:
-                    continue
-                newer = find_newer(known, contract)
-                get_log(group=group).warning(
-                    "topic_deprecated",
-                    topic=topic,
-                    ends_on=contract.end_of_life.isoformat(),
-                    newer=str(newer.topic) if newer is not None else None,
-                )
 
     async def stop(self) -> None:
         """Stop reading, let what was begun end and be sent, then close; within the `stop_seconds` set."""

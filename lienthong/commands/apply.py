@@ -45,6 +45,10 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="Delete this topic too, whose dataset is over, with its records."),
+    ] = None,
     as_json: AsJson = False,
     data: Data = None,
     bootstrap_servers: Annotated[
@@ -64,10 +68,6 @@ def apply(
     hand_out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Copy each department's password into its folder below this one."),
-    ] = None,
-    remove: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TOPIC", help="Delete this topic too, whose dataset is over, with its records."),
     ] = None,
 ) -> None:
     """Bring the cluster to what the contracts say: shows the plan, asks, does it. Twice is the same as once.
