@@ -311,8 +311,11 @@ def _as_sentence(error: Exception, connection: Connection, within: float) -> Bus
 
 def _subscribed(group: Mapping[str, Any]) -> set[str]:
     """List the topics that a described group's processes have subscribed to."""
-    metadata = [member.get("member_metadata") for member in group.get("members", ())]
-    return {topic for one in metadata if one for topic in one.get("topics", ())}
+    topics: set[str] = set()
+    for member in group.get("members") or ():
+        said = member.get("member_metadata")
+        topics.update(said["topics"] if isinstance(said, Mapping) else getattr(said, "topics", ()))
+    return topics
 
 
 def _acl(rule: Access, kind: Any, pattern: Any) -> Any:

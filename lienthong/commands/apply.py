@@ -82,6 +82,7 @@ def apply(
     connection = _connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
     postgres = _postgres(connection, database_url, database_password_file)
     with open_cluster(place, connection, postgres=postgres, brokers=brokers) as cluster:
+        cluster.check_removable(contracts, today, remove or [])
         plan = cluster.plan(contracts, today)
         if not as_json:
             _show(plan)
@@ -220,7 +221,6 @@ def _removed(
     cluster: Cluster, contracts: Contracts, today: date, names: list[str], *, yes: bool
 ) -> list[str]:
     """Remove topics, each confirmed by itself: what is deleted never comes back."""
-    cluster.check_removable(contracts, today, names)
     if not yes and names and not sys.stdin.isatty():
         typer.echo("Nothing was removed: there is nobody to ask. Run it with --yes.", err=True)
         return []

@@ -10,6 +10,7 @@ from cloudevents.core.bindings import kafka as sdk
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from lienthong.commands.contracts import _rows
 from lienthong.contracts import load_contracts
 from lienthong.contracts.end_of_life import PLACE, end_findings
 from lienthong.contracts.release import release
@@ -98,6 +99,12 @@ def test_each_event_says_that_its_topic_ends_when_and_what_comes_after(city: Cit
         "ce_deprecationsunset": b"2099-06-30T23:59:59+07:00",
         "ce_deprecationmigration": b"urn:vn.gov.hanoi:trade:market-inspected:2.0.0",
     }
+
+
+def test_the_end_and_what_comes_after_are_in_the_list_of_contracts(city: City) -> None:
+    rows = {row["topic"]: row for row in _rows(load_contracts(city.root))}
+    assert rows[FIRST]["end_of_life"] == "2099-06-30"
+    assert rows["trade.market-inspected.v2"]["continues"] == FIRST
 
 
 def test_the_cloudevents_sdk_reads_what_is_announced(city: City) -> None:

@@ -1,8 +1,10 @@
 """What `apply` does with a topic whose dataset is over: keeps its promise, then its readers, then lets go."""
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from lienthong.cluster.desired import desired
 from lienthong.cluster.plan import compare
 from lienthong.cluster.retirement import Standings, check_removable, keep_held
 from lienthong.cluster.state import Actual, Desired, Standing
+from lienthong.commands.apply import _removed
 from lienthong.contracts.contract import Continuation
 from lienthong.errors import BusNotUsable
 from tests.paper import contract, contracts, grant
@@ -119,3 +122,20 @@ def test_a_topic_of_no_contract_is_not_removed():
     strange = topics() | {"attic.list.v1": topics()[FIRST]}
     with pytest.raises(BusNotUsable, match="no contract of it is retired"):
         check_removable(settled(CITY, AFTER), strange, ["attic.list.v1"])
+
+
+class Bin:
+    """A cluster that remembers what was removed."""
+
+    def __init__(self) -> None:
+        self.removed: list[str] = []
+
+    def remove(self, _contracts: Any, _today: date, names: list[str]) -> None:
+        self.removed += names
+
+
+@pytest.mark.parametrize(("yes", "removed"), [(False, []), (True, [FIRST])])
+def test_a_topic_is_removed_only_when_somebody_says_so(yes, removed, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    cluster: Any = Bin()
+    assert _removed(cluster, CITY, AFTER, [FIRST], yes=yes) == removed == cluster.removed
