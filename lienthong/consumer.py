@@ -13,6 +13,7 @@ from lienthong import metrics
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
 from lienthong.gate import Gate
+from lienthong.going_over import NotGoneOver, go_over
 from lienthong.lane import Lane
 from lienthong.login import renew
 from lienthong.logs import get_log
@@ -26,6 +27,9 @@ COMMIT_SECONDS: Final = 0.5
 
 GATHER_MOST_SECONDS: Final = 0.05
 """Longest rest between two turns that were not full."""
+
+GO_OVER_SECONDS: Final = 2.0
+"""A group that may not begin with a newer major yet looks again after so long."""
 
 SILENT_SECONDS: Final = 60.0
 """A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
@@ -68,6 +72,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._session(pool, stopping)
                 wait = self._settings.back_off_seconds
+            except NotGoneOver as error:
+                if self.state != (held := f"not gone over: {error.what()}"):
+                    self._log.warning("going_over_held", reason=error.what(), remedy=error.fields["remedy"])
+                self.state, wait = held, GO_OVER_SECONDS
             except UnicodeDecodeError:
                 read_odd_headers()
                 self._log.warning(
@@ -98,6 +106,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._consumer is not None and renew(self._consumer._client, password)  # noqa: SLF001
 
     async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
+        await go_over(self._settings, self.group, self._readings, pool, stopping)
         consumer = AIOKafkaConsumer(
             **connection_arguments(self._settings),
             client_id=f"{self.group}.{self._settings.instance}",

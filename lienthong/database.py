@@ -39,8 +39,10 @@ CREATE TABLE IF NOT EXISTS lienthong.outbox (
     causationid        text,
     traceparent        text,
     dataclassification text,
-    admitted           boolean NOT NULL DEFAULT false
+    admitted           boolean NOT NULL DEFAULT false,
+    siblingid          text
 );
+ALTER TABLE lienthong.outbox ADD COLUMN IF NOT EXISTS siblingid text;
 -- What the relay could not send because it may never be sent: kept whole, with the reasons.
 CREATE TABLE IF NOT EXISTS lienthong.outbox_refused (
     id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
@@ -59,6 +61,11 @@ CREATE TABLE IF NOT EXISTS lienthong.inbox (
     outcome text NOT NULL CHECK (outcome IN ('handled', 'set aside')), code text,
     recorded timestamptz, handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (consumer_group, source, id)
+);
+-- How far a group's former topic was found to hold nothing that the newer major does not tell too.
+CREATE TABLE IF NOT EXISTS lienthong.gone_over (
+    consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
+    record_offset bigint NOT NULL, PRIMARY KEY (consumer_group, topic, record_partition)
 );
 -- Dead letters on their way to their topic: set aside in the same transaction as the inbox mark.
 CREATE TABLE IF NOT EXISTS lienthong.dead_letter (

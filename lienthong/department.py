@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import UnionType
@@ -19,6 +19,7 @@ from lienthong.errors import NotValid, Problem, Refused, SettingsNotUsable
 from lienthong.event import Data, Event, RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Ready, Sift, Take
+from lienthong.overlap import NONE, Fact, Overlaps
 from lienthong.turn import Reading
 
 Handler = Callable[..., Awaitable[None]]
@@ -67,6 +68,7 @@ class Department:
         self._clock = clock
         self.random = random
         self._gate: Gate | None = None
+        self._overlaps = NONE
         self._nudge: Callable[[], None] = _nothing
         self._refusals: refusals.Refusals | None = None
 
@@ -147,9 +149,15 @@ class Department:
 
         return put_together(self, tables)
 
-    def open(self, gate: Gate, nudge: Callable[[], None], told: "refusals.Refusals | None") -> None:
+    def open(
+        self,
+        gate: Gate,
+        nudge: Callable[[], None],
+        told: "refusals.Refusals | None",
+        overlaps: Overlaps = NONE,
+    ) -> None:
         """Give the declaration what a running service has; called by the service and by tests."""
-        self._gate, self._nudge, self._refusals = gate, nudge, told
+        self._gate, self._nudge, self._refusals, self._overlaps = gate, nudge, told, overlaps
 
     # What it says
 
@@ -163,6 +171,9 @@ class Department:
         topic: str | None = None,
     ) -> str:
         """Publish a fact with the transaction of `db`; when that commits, the bus will have it.
+
+        While a former major is in force beside the topic's own, the fact is told there too, by the mapping of
+        the contract: both or neither.
 
         Args:
             db: Connection with the department's transaction open.
@@ -184,21 +195,19 @@ class Department:
         event_id = uuid7(recorded_at, self.random)
         try:
             gate.check_owner(self.name, topic, event_id)
+            self._overlaps.check_newest(topic, event_id)
             value = _serialise(data)
             key = _key(gate, topic, value)
             event = self._envelope(
                 gate, topic, value, event_id, happened_at or recorded_at, recorded_at, key, subject
             )
-            parsed = gate.admit(self.name, event, topic)
-            await self._check_references(db, gate, topic, event_id, parsed)
+            facts = self._told(gate, Fact(topic, event, gate.admit(self.name, event, topic)), subject)
+            for fact in facts:
+                await self._check_references(db, gate, fact.topic, event_id, fact.data)
         except Refused as refusal:
             await self._tell(topic, event_id, refusal)
             raise
-        await outbox.put(db, topic, event)
-        if gate.is_state(topic):
-            await state.keep(db, topic, event.key, parsed)
-        metrics.EVENTS_ADMITTED.labels(topic).inc()
-        self._nudge()
+        await self._put(db, gate, facts)
         return event_id
 
     async def retract(
@@ -209,16 +218,15 @@ class Department:
         recorded_at = self._clock()
         event_id = uuid7(recorded_at, self.random)
         try:
+            self._overlaps.check_newest(topic, event_id)
             event = self._envelope(
                 gate, topic, None, event_id, happened_at or recorded_at, recorded_at, key, key
             )
-            gate.admit(self.name, event, topic)
+            facts = self._told(gate, Fact(topic, event, gate.admit(self.name, event, topic)), None)
         except Refused as refusal:
             await self._tell(topic, event_id, refusal)
             raise
-        await outbox.put(db, topic, event)
-        await state.keep(db, topic, key, None)
-        self._nudge()
+        await self._put(db, gate, facts)
         return event_id
 
     async def find_state(self, db: Connection, of: type[S], key: str) -> S | None:
@@ -231,6 +239,25 @@ class Department:
     async def count_state(self, db: Connection, of: type[Data]) -> int:
         """Count the keys of a local copy of a state."""
         return await state.count(db, of.TOPIC)
+
+    def _told(self, gate: Gate, fact: Fact, subject: str | None) -> tuple[Fact, ...]:
+        """Tell a fact on every topic that has it: its own, and the former major's while that is in force."""
+        if (overlap := self._overlaps.find(fact.topic)) is None:
+            return (fact,)
+        return overlap.tell(
+            gate, self.name, fact, subject, lambda: uuid7(fact.event.recorded_at, self.random)
+        )
+
+    async def _put(self, db: Connection, gate: Gate, facts: Sequence[Fact]) -> None:
+        if len(facts) == 1:
+            await outbox.put(db, facts[0].topic, facts[0].event)
+        else:
+            await outbox.put_both(db, *((fact.topic, fact.event) for fact in facts))
+        for fact in facts:
+            if gate.is_state(fact.topic):
+                await state.keep(db, fact.topic, fact.event.key, fact.data)
+            metrics.EVENTS_ADMITTED.labels(fact.topic).inc()
+        self._nudge()
 
     def _opened(self) -> Gate:
         if self._gate is None:

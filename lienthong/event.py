@@ -30,6 +30,7 @@ _OPTIONAL: Final = (
     "correlationid",
     "causationid",
     "dataclassification",
+    "siblingid",
 )
 _ATTRIBUTE_OF_HEADER: Final = {
     **{f"ce_{name}": name for name in (*_REQUIRED, *_OPTIONAL)},
@@ -135,6 +136,8 @@ class RawEvent(NamedTuple):
     traceparent: str | None
     value: bytes | None
     position: Position | None = None
+    sibling_id: str | None = None
+    """The id of the same fact on the topic of the other major, while two run side by side."""
 
     def opened(self, data: D) -> Event[D]:
         """Give the event its typed data."""
@@ -190,6 +193,8 @@ def to_headers(raw: RawEvent) -> list[tuple[str, bytes]]:
         headers.append(("ce_causationid", raw.causation_id.encode()))
     if raw.traceparent is not None:
         headers.append(("ce_traceparent", raw.traceparent.encode()))
+    if raw.sibling_id is not None:
+        headers.append(("ce_siblingid", raw.sibling_id.encode()))
     return headers
 
 
@@ -334,6 +339,7 @@ def _read_attributes(
         get("traceparent"),
         value,
         position,
+        get("siblingid"),
     )
 
 

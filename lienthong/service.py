@@ -27,6 +27,7 @@ from lienthong.field_book import FLUSH_SECONDS, FieldBook
 from lienthong.gate import Gate
 from lienthong.intake import Intake
 from lienthong.logs import get_log, set_up_logs
+from lienthong.overlap import Overlaps, announcements, tell_what_ends
 from lienthong.producer import Producer
 from lienthong.refusals import Refusals
 from lienthong.relay import Relay
@@ -51,6 +52,7 @@ class Service:
         self._root = root
         self._settings: Settings | None = None
         self._gate: Gate | None = None
+        self._contracts: contracts.Contracts | None = None
         self._readings: dict[str, dict[str, Reading]] = {}
         self.pool: Pool | None = None
         self._stopping = asyncio.Event()
@@ -70,14 +72,16 @@ class Service:
         self._settings = settings or load_settings(department.name)
         set_up_logs(self._settings.log_level)
         root = self._root or find_root()
-        self._readings = grant_readings(department, contracts.load_contracts(root))
+        self._contracts = known = contracts.load_contracts(root)
+        self._readings = grant_readings(department, known)
         self._gate = Gate.load(root / "schemas")
 
     async def start(self) -> None:
         """Wait for the database, open outbox and inbox, then begin to read."""
-        department, settings, gate = self.department, self._settings, self._gate
+        department, settings, gate, known = self.department, self._settings, self._gate, self._contracts
         assert settings is not None
         assert gate is not None
+        assert known is not None
         log = get_log(department=department.name)
         self.parts["service"] = "waiting for the database"
         url = settings.read_database_url
@@ -96,10 +100,13 @@ class Service:
         self._closing.append(lambda: _close(pool))
         producer = Producer(settings)
         self._closing.append(producer.stop)
-        self._relay = relay = Relay(department.name, gate, producer, settings)
+        overlaps = Overlaps.of(known)
+        self._relay = relay = Relay(
+            department.name, gate, producer, settings, overlaps, announcements(known, gate)
+        )
         told = Refusals(department.name, url, lambda at: uuid7(at, department.random))
         self._closing.append(told.stop)
-        department.open(gate, relay.nudge, told)
+        department.open(gate, relay.nudge, told, overlaps)
         self._relay_task = self._keep_running("relay", lambda: relay.run(pool, self._relay_stopping))
         for group, readings in self._readings.items():
             reader = Reader(group, readings, gate, settings)
@@ -115,6 +122,7 @@ class Service:
         self._tasks.append(self._keep_running("fields read", partial(self._enter_fields_read, pool)))
         self._tasks.append(self._keep_running("password", partial(self._follow_password, producer)))
         self.parts["service"] = "ok"
+        tell_what_ends(department.readings, known)
         log.info("service_started", groups=sorted(department.readings), intakes=sorted(department.intakes))
 
     async def _enter_fields_read(self, pool: Pool) -> None:
@@ -276,9 +284,25 @@ def grant_readings(department: Department, known: contracts.Contracts) -> dict[s
             remedy="Ask the owner to add a role with this purpose to the contract, then `lienthong apply`.",
         )
     return {
-        group: {topic: _narrow(reading, granted[topic, group]) for topic, reading in readings.items()}
+        group: {
+            topic: _narrow(_going_over(reading, department, known), granted[topic, group])
+            for topic, reading in readings.items()
+        }
         for group, readings in department.readings.items()
     }
+
+
+def _going_over(reading: Reading, department: Department, known: contracts.Contracts) -> Reading:
+    """Let a reading of a newer major know the former one: a fact dealt with there is dealt with.
+
+    Not where a copy of a state is kept: each major's copy is its own, and begins empty.
+    """
+    continues = known.contracts[reading.topic].continues
+    if continues is None or reading.topic in department.kept:
+        return reading
+    former = known.contracts.get(str(continues.topic))
+    granted = former is not None and any(grant.group == reading.group for grant in former.grants)
+    return replace(reading, former=str(continues.topic), reads_former=granted)
 
 
 def _narrow(reading: Reading, fields: tuple[str, ...]) -> Reading:

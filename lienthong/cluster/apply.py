@@ -26,7 +26,8 @@ from lienthong.cluster.databases import (
     make_databases,
 )
 from lienthong.cluster.desired import desired
-from lienthong.cluster.plan import STOOD_IN, Change, Plan, compare
+from lienthong.cluster.plan import NOTHING, STOOD_IN, Change, Plan, compare
+from lienthong.cluster.retirement import check_removable, keep_held
 from lienthong.cluster.state import Actual, Desired
 from lienthong.contracts import Contracts
 from lienthong.embedded.secret import write_private
@@ -89,7 +90,10 @@ class Cluster:
         """Give the journal, with what an interrupted run had begun told from what came about."""
         journal = Journal(self.data, self.by, self.admin.cluster_id)
         rotated = [Change("password", name, "", "") for name in self._standing_in()]
-        journal.settle([*plan.changes, *rotated])
+        # A topic that is still there was not removed.
+        there = self.admin.fetch_topics() if journal.has_begun("removal") else ()
+        removed = [Change("removal", name, "", "") for name in there]
+        journal.settle([*plan.changes, *rotated, *removed])
         return journal
 
     def tell(self, contracts: Contracts) -> str:
@@ -128,11 +132,36 @@ class Cluster:
                 )
             time.sleep(0.05)
 
+    def check_removable(self, contracts: Contracts, today: date, names: list[str]) -> None:
+        """Make sure that topics may be removed.
+
+        Raises:
+            BusNotUsable: one is promised still, or granted readers hang on it; they are named.
+        """
+        if names:
+            wanted, _ = self._compare(contracts, today)
+            check_removable(wanted, self.admin.fetch_topics(), names)
+
+    def remove(self, contracts: Contracts, today: date, names: list[str]) -> None:
+        """Delete topics of datasets that are over, with all their records; all of them or none.
+
+        Raises:
+            BusNotUsable: as `check_removable`.
+        """
+        with working_alone(self.data):
+            journal = self.settle(self.plan(contracts, today))
+            self.check_removable(contracts, today, names)
+            record_cluster(self.data, self.admin.cluster_id)
+            journal.begin([Change("removal", name, "a topic with its records", NOTHING) for name in names])
+            self.admin.delete_topics(names)
+            journal.settle(())
+
     def _compare(self, contracts: Contracts, today: date) -> tuple[Desired, Plan]:
         found = self._fetch()
         # A broker that is down shows in no list, but the topics remember how many there were.
         brokers = max([self.brokers, *(shape.replication for shape in found.topics.values())])
         wanted = desired(contracts, brokers, today)
+        wanted = keep_held(wanted, found.topics, self.admin.fetch_standings)
         return wanted, compare(wanted, found)
 
     def _fetch(self) -> Actual:

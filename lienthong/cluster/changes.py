@@ -78,6 +78,10 @@ class Journal:
         ]
         self._write()
 
+    def has_begun(self, kind: str) -> bool:
+        """Tell whether an interrupted run was about to make a change of some kind."""
+        return any(one["kind"] == kind for one in self.begun)
+
     def settle(self, left: Iterable[Change]) -> None:
         """Say of what was begun whether it came about: all but what is still `left` to do."""
         if not self.begun:

@@ -10,7 +10,9 @@ from lienthong.login import MECHANISM, STAND_IN_MECHANISM, STAND_IN_ROLE
 
 ITERATIONS: Final = 8192
 
-Kind = Literal["access", "topic", "partitions", "topic settings", "user", "quota", "database", "password"]
+Kind = Literal[
+    "access", "topic", "partitions", "topic settings", "user", "quota", "database", "password", "removal"
+]
 
 SYSTEM: Final = frozenset({"postgres", "template1"})
 """Databases that PostgreSQL brings, open to every role."""
@@ -52,10 +54,11 @@ class Remark:
     """What `apply` leaves as it is.
 
     `unknown` is on the cluster and in no contract; `impossible` is asked by a contract but cannot be done to
-    what exists; `waiting` is a contract that is not in force.
+    what exists; `waiting` is a contract that is not in force; `held` is over, but still read; `over` may be
+    removed, when somebody says so.
     """
 
-    about: Literal["unknown", "impossible", "waiting"]
+    about: Literal["unknown", "impossible", "waiting", "held", "over"]
     kind: str
     name: str
     reason: str
@@ -117,7 +120,12 @@ def _topics(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             yield Change("topic", name, NOTHING, _described(shape), shape=shape)
         else:
             yield from _topic(name, shape, here)
-    for name in sorted(found.topics.keys() - wanted.topics.keys()):
+    for name, why in sorted(wanted.held.items()):
+        yield Remark("held", "topic", name, f"its contract is over, but {why}; it stays")
+    for name in sorted(found.topics.keys() & wanted.over.keys() - wanted.held.keys()):
+        reason = f"its contract is over and nobody reads it: `lienthong apply --remove {name}` deletes it"
+        yield Remark("over", "topic", name, reason)
+    for name in sorted(found.topics.keys() - wanted.topics.keys() - wanted.over.keys()):
         why = f"its contract is {wanted.waiting[name]}" if name in wanted.waiting else "in no contract"
         yield Remark("unknown", "topic", name, f"{why}; it stays, with its records")
 

@@ -51,6 +51,29 @@ class DatabaseState(NamedTuple):
     open: frozenset[str]
 
 
+class Standing(NamedTuple):
+    """How a consumer group stands to a topic."""
+
+    reads_now: bool = False
+    """A process of it has subscribed to the topic."""
+    has_committed: bool = False
+    unread: int = 0
+    """Records behind its committed offsets, where it has any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A dataset whose contract is retired and whose last day has passed; what it had while in force."""
+
+    end: date | None
+    newer: str | None
+    """The topic of the major that continues it."""
+    groups: frozenset[str]
+    shape: TopicShape
+    access: frozenset[Access]
+    """Of its readers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What the contracts ask of a cluster."""
@@ -66,6 +89,12 @@ class Desired:
     """By principal and target: which grant opens it."""
     ended: Mapping[tuple[str, str], date] = field(default_factory=dict)
     """By principal and target: the last day of a grant that is over, where no other opens the same."""
+    over: Mapping[str, Over] = field(default_factory=dict)
+    """Datasets whose topic may go, by topic."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Those of them that stay, because granted readers still hang on them; and which, and how."""
+    promised: Mapping[str, date] = field(default_factory=dict)
+    """The announced last days."""
 
 
 @dataclass(frozen=True, slots=True)

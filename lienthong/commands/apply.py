@@ -22,7 +22,7 @@ from lienthong.cluster.databases import Postgres
 from lienthong.cluster.hand_out import hand_out as give_copies
 from lienthong.cluster.plan import Plan
 from lienthong.cluster.watch import day_of, watch
-from lienthong.contracts import load_contracts
+from lienthong.contracts import Contracts, load_contracts
 from lienthong.errors import BusNotUsable, ContractsNotSound, SettingsNotUsable
 from lienthong.settings import embedded_environment, far_servers, find_data, find_root, load_bus
 
@@ -66,6 +66,10 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="Delete this topic too, whose dataset is over, with its records."),
+    ] = None,
     as_json: AsJson = False,
     data: Data = None,
     bootstrap_servers: Servers = None,
@@ -88,6 +92,7 @@ def apply(
 
     Example: lienthong apply --yes
     Example: lienthong apply --yes --watch
+    Example: lienthong apply --remove trade.price-observed.v1
     """
     place, today = find_data(data), _today()
     connection = find_connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
@@ -100,16 +105,18 @@ def apply(
 
     with opened() as cluster:
         contracts = load_contracts(find_root())
+        cluster.check_removable(contracts, today, remove or [])
         plan = cluster.plan(contracts, today)
         if not as_json:
             _show(plan)
         if wanted := bool(plan.changes) and (yes or (not as_json and _asked(plan))):
             plan = cluster.apply(contracts, today)
-        _say_what_waits(cluster.tell(contracts) if wanted or not plan.changes else "")
+        removed = _removed(cluster, contracts, today, remove or [], yes=yes)
+        _say_what_waits(cluster.tell(contracts) if wanted or removed or not plan.changes else "")
     if hand_out is not None and (wanted or not plan.changes):
         give_copies(place, hand_out)
     if as_json:
-        _print_json({**plan.as_json(), "applied": wanted})
+        _print_json({**plan.as_json(), "applied": wanted, "removed": removed})
     elif wanted:
         typer.echo(f"Done: {_count(plan.changes, 'change')}.")
     if watching and (wanted or not plan.changes):
@@ -273,6 +280,21 @@ def _show(plan: Plan) -> None:
         for remark in plan.remarks:
             table.add_row(remark.about, remark.kind, remark.name, remark.reason)
         console.print(table)
+
+
+def _removed(
+    cluster: Cluster, contracts: Contracts, today: date, names: list[str], *, yes: bool
+) -> list[str]:
+    """Remove topics, each confirmed by itself: what is deleted never comes back."""
+    if not yes and names and not sys.stdin.isatty():
+        typer.echo("Nothing was removed: there is nobody to ask. Run it with --yes.", err=True)
+        return []
+    asked = "Type {} to delete it with all its records, for ever"
+    chosen = [name for name in names if yes or typer.prompt(asked.format(name)) == name]
+    if chosen:
+        cluster.remove(contracts, today, chosen)
+        typer.echo(f"Removed: {', '.join(chosen)}.", err=True)
+    return chosen
 
 
 def _asked(plan: Plan) -> bool:

@@ -14,6 +14,8 @@ from lienthong.contracts.document import Finding
 
 SCHEMAS: Final = "schemas"
 INDEX: Final = "index.json"
+ENDS: Final = "ends.json"
+"""Beside the frozen files: the last days that were announced."""
 _VERSION: Final = re.compile(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
 _PLACE: Final = re.compile(r"([a-z]+)/([a-z]+(?:-[a-z]+)*)/(" + _VERSION.pattern + r")\.json")
 _RESTORE: Final = (
@@ -114,7 +116,7 @@ def replace_file(path: Path, raw: bytes) -> bool:
 def _iter_files(top: Path) -> Iterator[Path]:
     for path in sorted(top.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(top).parts)
-        if not hidden and (path.is_symlink() or not path.is_dir()) and path != top / INDEX:
+        if not hidden and (path.is_symlink() or not path.is_dir()) and path not in (top / INDEX, top / ENDS):
             yield path
 
 

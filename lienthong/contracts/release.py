@@ -9,6 +9,8 @@ from lienthong import names
 from lienthong.contracts import compatibility
 from lienthong.contracts.contract import Contract
 from lienthong.contracts.document import Finding
+from lienthong.contracts.end_of_life import PLACE as ENDS_PLACE
+from lienthong.contracts.end_of_life import end_findings, ends_bytes
 from lienthong.contracts.frozen import (
     SCHEMAS,
     Frozen,
@@ -47,6 +49,7 @@ def release(root: Path, *, write: bool = True) -> Released:
     contracts = load_contracts(root)
     frozen, index, findings = read_frozen(root)
     findings += [*changed_shapes(contracts, frozen), *class_collisions(contracts)]
+    findings += end_findings(contracts)
     findings += forgotten_contracts(frozen, {contract.topic for contract in contracts.contracts.values()})
     if findings:
         raise not_sound(findings)
@@ -54,7 +57,7 @@ def release(root: Path, *, write: bool = True) -> Released:
         place(contract.topic, version): schema_bytes(json_schema(contract, version))
         for contract, version in _unfrozen(contracts, frozen)
     }
-    pages = _pages(contracts)
+    pages = _pages(contracts) | _ends(contracts)
     derived = _modules(contracts, _versions(contracts, frozen)) | pages
     if write:
         schemas, changed = _write(root, added, index, derived)
@@ -154,6 +157,12 @@ def _pages(contracts: Contracts) -> dict[Path, bytes]:
     """Write the page of procedures, where there are documents and a procedure."""
     page = procedures_page(contracts) if (contracts.root / PAGE).parent.is_dir() else None
     return {PAGE: page.encode()} if page else {}
+
+
+def _ends(contracts: Contracts) -> dict[Path, bytes]:
+    """Write the list of announced ends, where one was."""
+    ends = ends_bytes(contracts)
+    return {ENDS_PLACE: ends} if ends is not None else {}
 
 
 def _differs(path: Path, raw: bytes) -> bool:
