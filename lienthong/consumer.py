@@ -13,7 +13,9 @@ from lienthong import metrics
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
 from lienthong.gate import Gate
+from lienthong.going_over import NotGoneOver, go_over
 from lienthong.lane import Lane
+from lienthong.login import renew
 from lienthong.logs import get_log
 from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
@@ -26,8 +28,14 @@ COMMIT_SECONDS: Final = 0.5
 GATHER_MOST_SECONDS: Final = 0.05
 """Longest rest between two turns that were not full."""
 
+GO_OVER_SECONDS: Final = 2.0
+"""A group that may not begin with a newer major yet looks again after so long."""
+
 SILENT_SECONDS: Final = 60.0
 """A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
+
+ASK_AGAIN_SECONDS: Final = 5.0
+"""How often to ask whether a topic that was closed to us is open again."""
 
 NOT_GRANTED: Final = (
     kafka_errors.TopicAuthorizationFailedError,
@@ -49,6 +57,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._lanes: dict[TopicPartition, Lane] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._closed: set[str] = set()
+        """Topics that no longer are ours to read: the group goes on with the others."""
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = Turn(group, readings, gate, settings)
         # Held while records are being handled, so that a partition is given away between two turns only.
@@ -62,19 +72,25 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._session(pool, stopping)
                 wait = self._settings.back_off_seconds
+            except NotGoneOver as error:
+                if self.state != (held := f"not gone over: {error.what()}"):
+                    self._log.warning("going_over_held", reason=error.what(), remedy=error.fields["remedy"])
+                self.state, wait = held, GO_OVER_SECONDS
             except UnicodeDecodeError:
                 read_odd_headers()
                 self._log.warning(
                     "odd_header_met", topics=sorted(self._readings), remedy="Tell the topic's owner."
                 )
             except NOT_GRANTED as error:
-                self.state = f"not granted: {_names(error)}"
+                self._closed |= _topics(error) & self._readings.keys()
+                self.state = f"not granted: {', '.join(sorted(self._closed)) or self.group}"
                 self._log.error(
                     "reading_not_granted",
-                    topics=sorted(self._readings),
+                    topics=sorted(self._closed or self._readings),
                     remedy="Ask the owner for a grant, then `lienthong apply`.",
                 )
-                wait = 5.0
+                is_open = self._closed and self._readings.keys() - self._closed
+                wait = self._settings.back_off_seconds if is_open else ASK_AGAIN_SECONDS
             except (kafka_errors.KafkaError, SilentReader, OSError, TimeoutError) as error:
                 self.state = f"interrupted: {type(error).__name__}"
                 self._log.warning("reader_interrupted", error=error, wait_seconds=wait)
@@ -85,7 +101,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.wait_for(stopping.wait(), wait)
             wait = min(wait * 2, 5.0)
 
+    def renew(self, password: str) -> bool:
+        """Log in with this password from the next connection on; tells whether it is another one."""
+        return self._consumer is not None and renew(self._consumer._client, password)  # noqa: SLF001
+
     async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
+        await go_over(self._settings, self.group, self._readings, pool, stopping)
         consumer = AIOKafkaConsumer(
             **connection_arguments(self._settings),
             client_id=f"{self.group}.{self._settings.instance}",
@@ -100,12 +121,16 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=1_048_576,
             fetch_max_bytes=8_388_608,
             check_crcs=True,
+            # Partitions that `lienthong apply` adds are read from their beginning, this soon at the latest.
+            metadata_max_age_ms=30_000,
         )
         self._consumer = consumer
-        consumer.subscribe(list(self._readings), listener=self)
+        if self._closed.issuperset(self._readings):
+            self._closed.clear()
+        consumer.subscribe([topic for topic in self._readings if topic not in self._closed], listener=self)
         try:
             await consumer.start()
-            self.state = "ok"
+            self.state = f"not granted: {', '.join(sorted(self._closed))}" if self._closed else "ok"
             await self._read(consumer, pool, stopping)
         finally:
             self._consumer = None
@@ -116,8 +141,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _read(self, consumer: AIOKafkaConsumer, pool: Pool, stopping: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
-        heard, committed, measured = clock(), 0.0, 0.0
+        heard, committed, measured, asked = clock(), 0.0, 0.0, clock()
         while not stopping.is_set():
+            if self._closed and clock() - asked >= ASK_AGAIN_SECONDS:
+                asked = clock()
+                if self._closed & await consumer.topics():
+                    self._closed.clear()
+                    break  # and begin afresh, with all of them
             self._hold_full_lanes(consumer)
             wakes_at = min((lane.wakes_at() for lane in self._lanes.values()), default=float("inf"))
             wait = max(wakes_at, self._turn.rests_until) - clock()
@@ -141,6 +171,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.sleep(min(clock() - began, GATHER_MOST_SECONDS))
             if clock() - measured >= 1.0:
                 measured = clock()
+                self._mind_closed(consumer)
                 lag = self._measure(consumer)
                 if lag and not self._is_held_up() and clock() - heard > SILENT_SECONDS:
                     raise SilentReader
@@ -162,6 +193,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         now = asyncio.get_running_loop().time()
         for lane, batch in chosen:
             lane.settle(list(islice(fates, len(batch))), now)
+
+    def _mind_closed(self, consumer: AIOKafkaConsumer) -> None:
+        """Notice a topic that the broker no longer shows us: to aiokafka it is one that does not exist."""
+        hidden = consumer._client.cluster.unauthorized_topics & consumer.subscription()  # noqa: SLF001
+        if hidden:
+            raise kafka_errors.TopicAuthorizationFailedError(hidden)
 
     def _is_held_up(self) -> bool:
         return any(lane.is_full or lane.parked_records for lane in self._lanes.values())
@@ -238,9 +275,9 @@ def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Reco
         )
 
 
-def _names(error: kafka_errors.KafkaError) -> str:
-    return (
-        ", ".join(sorted(map(str, error.args[0])))
-        if error.args and not isinstance(error.args[0], str)
-        else str(error)
-    )
+def _topics(error: kafka_errors.KafkaError) -> set[str]:
+    """Name the topics that an error of access is about; a group's is about none."""
+    if not isinstance(error, kafka_errors.TopicAuthorizationFailedError) or not error.args:
+        return set()
+    (named, *_) = error.args
+    return {named} if isinstance(named, str) else set(map(str, named))

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,8 +39,10 @@ CREATE TABLE IF NOT EXISTS lienthong.outbox (
     causationid        text,
     traceparent        text,
     dataclassification text,
-    admitted           boolean NOT NULL DEFAULT false
+    admitted           boolean NOT NULL DEFAULT false,
+    siblingid          text
 );
+ALTER TABLE lienthong.outbox ADD COLUMN IF NOT EXISTS siblingid text;
 -- What the relay could not send because it may never be sent: kept whole, with the reasons.
 CREATE TABLE IF NOT EXISTS lienthong.outbox_refused (
     id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
@@ -60,6 +62,11 @@ CREATE TABLE IF NOT EXISTS lienthong.inbox (
     recorded timestamptz, handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (consumer_group, source, id)
 );
+-- How far a group's former topic was found to hold nothing that the newer major does not tell too.
+CREATE TABLE IF NOT EXISTS lienthong.gone_over (
+    consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
+    record_offset bigint NOT NULL, PRIMARY KEY (consumer_group, topic, record_partition)
+);
 -- Dead letters on their way to their topic: set aside in the same transaction as the inbox mark.
 CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL, key bytea, value bytea,
@@ -67,6 +74,11 @@ CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
 );
 CREATE TABLE IF NOT EXISTS lienthong.state (
     topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
+);
+-- How often granted fields are read, by day: what nobody reads need not be shared. Nobody's data is in it.
+CREATE TABLE IF NOT EXISTS lienthong.field_read (
+    topic text NOT NULL, field text NOT NULL, day date NOT NULL, reads bigint NOT NULL,
+    PRIMARY KEY (topic, field, day)
 );
 CREATE TABLE IF NOT EXISTS lienthong.intake (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,
@@ -125,10 +137,21 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
             raise
 
 
-async def open_pool(url: str, connections: int, name: str) -> Pool:
-    """Open the department's pool; connections are closed by the server when left idle in a transaction."""
+async def open_pool(url: str | Callable[[], str], connections: int, name: str) -> Pool:
+    """Open the department's pool; connections are closed by the server when left idle in a transaction.
+
+    Args:
+        url: Where, as whom and with which password; a function is asked anew for each connection, as a
+            password may be rotated meanwhile.
+        connections: How many at most.
+        name: How the server lists them.
+    """
+
+    async def connect(*_: Any, **options: Any) -> Any:
+        return await asyncpg.connect(url() if callable(url) else url, **options)
+
     return await asyncpg.create_pool(
-        url,
+        connect=connect,
         min_size=1,
         max_size=connections,
         command_timeout=60,
@@ -160,7 +183,7 @@ async def set_up_tables(pool: Pool, tables: str) -> None:
 
 
 async def open_pool_patiently(
-    url: str, connections: int, name: str, log: Log, stopping: asyncio.Event
+    url: Callable[[], str], connections: int, name: str, log: Log, stopping: asyncio.Event
 ) -> Pool | None:
     """Open the pool, waiting for a database that is not up yet, or not yet as `lienthong apply` makes it.
 

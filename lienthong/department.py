@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import UnionType
@@ -13,12 +13,13 @@ import orjson
 import pydantic_core
 from faststream.asgi import AsgiFastStream
 
-from lienthong import metrics, names, outbox, refusals, state
+from lienthong import fields_read, metrics, names, outbox, refusals, state
 from lienthong.database import Connection
 from lienthong.errors import NotValid, Problem, Refused, SettingsNotUsable
 from lienthong.event import Data, Event, RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Ready, Sift, Take
+from lienthong.overlap import NONE, Fact, Overlaps
 from lienthong.turn import Reading
 
 Handler = Callable[..., Awaitable[None]]
@@ -60,9 +61,14 @@ class Department:
         self.intakes: dict[str, tuple[Take, Ready | None]] = {}
         self.sifts: dict[str, Sift] = {}
         self.kept: set[str] = set()
+        self.plain: set[str] = set()
+        """Topics whose handlers take plain dictionaries."""
+        self.watched: set[tuple[str, type[Data]]] = set()
+        """Topics and their classes, of which is counted which fields are read."""
         self._clock = clock
         self.random = random
         self._gate: Gate | None = None
+        self._overlaps = NONE
         self._nudge: Callable[[], None] = _nothing
         self._refusals: refusals.Refusals | None = None
 
@@ -79,9 +85,17 @@ class Department:
 
         def declare(handler: H) -> H:
             self._declare(topic, purpose, _calling(handler, topic))
+            self._watch(topic, _class_of(handler))
             return handler
 
         return declare
+
+    def _watch(self, topic: str, kind: type[Data] | type[dict[str, Any]]) -> None:
+        if issubclass(kind, Data):
+            fields_read.watch(kind)
+            self.watched.add((topic, kind))
+        else:
+            self.plain.add(topic)
 
     def keeps(self, topic: str, *, purpose: str) -> None:
         """Keep a local copy of a state: `find_state` reads it, and the gate checks codes against it."""
@@ -135,9 +149,15 @@ class Department:
 
         return put_together(self, tables)
 
-    def open(self, gate: Gate, nudge: Callable[[], None], told: "refusals.Refusals | None") -> None:
+    def open(
+        self,
+        gate: Gate,
+        nudge: Callable[[], None],
+        told: "refusals.Refusals | None",
+        overlaps: Overlaps = NONE,
+    ) -> None:
         """Give the declaration what a running service has; called by the service and by tests."""
-        self._gate, self._nudge, self._refusals = gate, nudge, told
+        self._gate, self._nudge, self._refusals, self._overlaps = gate, nudge, told, overlaps
 
     # What it says
 
@@ -151,6 +171,9 @@ class Department:
         topic: str | None = None,
     ) -> str:
         """Publish a fact with the transaction of `db`; when that commits, the bus will have it.
+
+        While a former major is in force beside the topic's own, the fact is told there too, by the mapping of
+        the contract: both or neither.
 
         Args:
             db: Connection with the department's transaction open.
@@ -172,21 +195,19 @@ class Department:
         event_id = uuid7(recorded_at, self.random)
         try:
             gate.check_owner(self.name, topic, event_id)
+            self._overlaps.check_newest(topic, event_id)
             value = _serialise(data)
             key = _key(gate, topic, value)
             event = self._envelope(
                 gate, topic, value, event_id, happened_at or recorded_at, recorded_at, key, subject
             )
-            parsed = gate.admit(self.name, event, topic)
-            await self._check_references(db, gate, topic, event_id, parsed)
+            facts = self._told(gate, Fact(topic, event, gate.admit(self.name, event, topic)), subject)
+            for fact in facts:
+                await self._check_references(db, gate, fact.topic, event_id, fact.data)
         except Refused as refusal:
             await self._tell(topic, event_id, refusal)
             raise
-        await outbox.put(db, topic, event)
-        if gate.is_state(topic):
-            await state.keep(db, topic, event.key, parsed)
-        metrics.EVENTS_ADMITTED.labels(topic).inc()
-        self._nudge()
+        await self._put(db, gate, facts)
         return event_id
 
     async def retract(
@@ -197,26 +218,46 @@ class Department:
         recorded_at = self._clock()
         event_id = uuid7(recorded_at, self.random)
         try:
+            self._overlaps.check_newest(topic, event_id)
             event = self._envelope(
                 gate, topic, None, event_id, happened_at or recorded_at, recorded_at, key, key
             )
-            gate.admit(self.name, event, topic)
+            facts = self._told(gate, Fact(topic, event, gate.admit(self.name, event, topic)), None)
         except Refused as refusal:
             await self._tell(topic, event_id, refusal)
             raise
-        await outbox.put(db, topic, event)
-        await state.keep(db, topic, key, None)
-        self._nudge()
+        await self._put(db, gate, facts)
         return event_id
 
     async def find_state(self, db: Connection, of: type[S], key: str) -> S | None:
         """Find the newest data of a key in the local copy of a state."""
+        if (of.TOPIC, of) not in self.watched:
+            self._watch(of.TOPIC, of)
         found = await state.find(db, of.TOPIC, key)
         return of.model_validate(found) if found is not None else None
 
     async def count_state(self, db: Connection, of: type[Data]) -> int:
         """Count the keys of a local copy of a state."""
         return await state.count(db, of.TOPIC)
+
+    def _told(self, gate: Gate, fact: Fact, subject: str | None) -> tuple[Fact, ...]:
+        """Tell a fact on every topic that has it: its own, and the former major's while that is in force."""
+        if (overlap := self._overlaps.find(fact.topic)) is None:
+            return (fact,)
+        return overlap.tell(
+            gate, self.name, fact, subject, lambda: uuid7(fact.event.recorded_at, self.random)
+        )
+
+    async def _put(self, db: Connection, gate: Gate, facts: Sequence[Fact]) -> None:
+        if len(facts) == 1:
+            await outbox.put(db, facts[0].topic, facts[0].event)
+        else:
+            await outbox.put_both(db, *((fact.topic, fact.event) for fact in facts))
+        for fact in facts:
+            if gate.is_state(fact.topic):
+                await state.keep(db, fact.topic, fact.event.key, fact.data)
+            metrics.EVENTS_ADMITTED.labels(fact.topic).inc()
+        self._nudge()
 
     def _opened(self) -> Gate:
         if self._gate is None:
@@ -319,7 +360,7 @@ def _calling(handler: Handler, topic: str) -> Callable[[RawEvent, Any, Connectio
         )
     hints = get_type_hints(handler)
     parameters = list(inspect.signature(handler).parameters.values())
-    event_class = _event_class(hints.get(parameters[0].name) if parameters else None)
+    event_class = _class_of(handler)
     if event_class is None:
         raise SettingsNotUsable(
             reason=f"The handler {handler.__qualname__} of {topic} does not say which event it takes.",
@@ -342,6 +383,12 @@ def _calling(handler: Handler, topic: str) -> Callable[[RawEvent, Any, Connectio
             HANDLING.reset(token)
 
     return handle
+
+
+def _class_of(handler: Handler) -> Any:
+    """Find the class of the events that a handler takes."""
+    parameters = list(inspect.signature(handler).parameters)
+    return _event_class(get_type_hints(handler).get(parameters[0]) if parameters else None)
 
 
 def _event_class(hint: Any) -> Any:

@@ -289,6 +289,7 @@ def _text_problems(raw: RawEvent) -> list[Problem]:
         "correlationid": raw.correlation_id,
         "causationid": raw.causation_id,
         "traceparent": raw.traceparent,
+        "siblingid": raw.sibling_id,
     }
     everything = "".join(text for text in chosen.values() if text)
     if everything.isprintable() and len(everything) <= LONGEST_ATTRIBUTE:

@@ -10,8 +10,15 @@ from lienthong.database import Connection
 Identity = tuple[str, str]
 """CloudEvents source and id: what makes two deliveries the same event."""
 
+Outcome = Literal["handled", "set aside"]
+Dealt = tuple[Outcome, str | None]
+"""What became of an event, and why it was set aside."""
+
+BY_SIBLING: Final = -1
+"""Partition and offset of a mark that was made because the same fact was dealt with on the other major."""
+
 _SEEN: Final = """
-SELECT i.source, i.id FROM lienthong.inbox i
+SELECT i.source, i.id, i.outcome, i.code FROM lienthong.inbox i
 JOIN unnest($2::text[], $3::text[]) AS d(source, id) ON i.source = d.source AND i.id = d.id
 WHERE i.consumer_group = $1
 """
@@ -33,15 +40,16 @@ class Mark:
     topic: str
     partition: int
     offset: int
-    outcome: Literal["handled", "set aside"]
+    outcome: Outcome
     code: str | None
     recorded_at: datetime | None
 
 
-async def find_seen(db: Connection, group: str, identities: Sequence[Identity]) -> set[Identity]:
-    """Find which of these events the group has dealt with before."""
+async def find_seen(db: Connection, group: str, identities: Sequence[Identity]) -> dict[Identity, Dealt]:
+    """Find which of these events the group has dealt with before, and how."""
     sources, ids = [source for source, _ in identities], [event_id for _, event_id in identities]
-    return {(row["source"], row["id"]) for row in await db.fetch(_SEEN, group, sources, ids)}
+    rows = await db.fetch(_SEEN, group, sources, ids)
+    return {(row["source"], row["id"]): (row["outcome"], row["code"]) for row in rows}
 
 
 async def mark(db: Connection, group: str, marks: Sequence[Mark]) -> None:

@@ -61,6 +61,12 @@ LAG_RECORDS: Final = Gauge(
 PARKED_RECORDS: Final = Gauge(
     "lienthong_parked_records", "Records waiting for, or behind, a retry.", ["group"], registry=REGISTRY
 )
+FIELDS_READ: Final = Counter(
+    "lienthong_fields_read_total",
+    "How often a handler's code read a field it is granted.",
+    ["topic", "field"],
+    registry=REGISTRY,
+)
 INTAKE_PROBLEMS: Final = Counter(
     "lienthong_intake_problems_total", "Raw records that could not become facts.", ["kind"], registry=REGISTRY
 )

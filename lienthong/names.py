@@ -22,6 +22,8 @@ RESERVED: Final = frozenset({"admin", "none", "postgres", "public"})
 
 EVENT: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
 PURPOSE: Final = EVENT
+CHANGES: Final = "change-applied"
+"""The event by which the department that runs the bus tells what was changed on it."""
 TOPIC: Final = re.compile(r"([a-z]+)\.([a-z]+(?:-[a-z]+)*)\.v([1-9][0-9]{0,3})")
 
 

@@ -11,16 +11,21 @@ from lienthong.event import RawEvent
 
 _PUT: Final = """
 INSERT INTO lienthong.outbox (id, aggregatetype, aggregateid, type, payload, source, subject, time, recorded,
-    dataschema, correlationid, causationid, traceparent, dataclassification, admitted)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, true)
+    dataschema, correlationid, causationid, traceparent, dataclassification, siblingid, admitted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, true)
 """
 
 # A transaction that began earlier and has not ended may still write a row with a smaller seq: everything from
 # the oldest running transaction on waits, so that no row is overtaken or skipped unseen.
 _FETCH: Final = """
 SELECT seq, id, aggregatetype, aggregateid, type, payload, source, subject, time, recorded, dataschema,
-    correlationid, causationid, traceparent, dataclassification, admitted
+    correlationid, causationid, traceparent, dataclassification, siblingid, admitted
 FROM lienthong.outbox WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY seq LIMIT $1
+"""
+
+_COMPLETE: Final = """
+UPDATE lienthong.outbox
+SET dataschema = $2, dataclassification = $3, subject = $4, siblingid = $5, admitted = true WHERE seq = $1
 """
 
 _ACKNOWLEDGE: Final = """
@@ -59,8 +64,16 @@ class OutboxRow:
 
 async def put(db: Connection, topic: str, event: RawEvent) -> None:
     """Write an admitted event into the outbox, in the caller's transaction."""
-    await db.execute(
-        _PUT,
+    await db.execute(_PUT, *_columns(topic, event))
+
+
+async def put_both(db: Connection, *events: tuple[str, RawEvent]) -> None:
+    """Write (topic, event) of two majors in one statement: both or neither, whatever the caller does."""
+    await db.executemany(_PUT, [_columns(topic, event) for topic, event in events])
+
+
+def _columns(topic: str, event: RawEvent) -> tuple[Any, ...]:
+    return (
         UUID(event.id),
         topic,
         event.key,
@@ -75,7 +88,17 @@ async def put(db: Connection, topic: str, event: RawEvent) -> None:
         event.causation_id,
         event.traceparent,
         event.classification,
+        event.sibling_id,
     )
+
+
+async def tell_both(db: Connection, seq: int, event: RawEvent, former_topic: str, former: RawEvent) -> None:
+    """Give a row that another program wrote its sibling on the former major's topic; both or neither."""
+    async with db.transaction():
+        await db.execute(
+            _COMPLETE, seq, event.dataschema, event.classification, event.subject, event.sibling_id
+        )
+        await put(db, former_topic, former)
 
 
 async def fetch(db: Connection, most: int, source: str) -> list[OutboxRow]:
@@ -100,6 +123,7 @@ def _row(row: Any, source: str) -> OutboxRow:
         traceparent=row["traceparent"],
         value=row["payload"],
         position=None,
+        sibling_id=row["siblingid"],
     )
     return OutboxRow(row["seq"], row["aggregatetype"], event, row["admitted"])
 

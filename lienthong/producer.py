@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from lienthong import metrics
+from lienthong.login import mechanism_of, renew
 from lienthong.logs import get_log
 from lienthong.settings import Settings
 
@@ -72,12 +73,13 @@ NOT_NOW: Final = (
 
 def connection_arguments(settings: Settings) -> dict[str, Any]:
     """Translate the settings for aiokafka's clients."""
+    password = settings.read_password()
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "security_protocol": settings.security_protocol,
-        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_mechanism": mechanism_of(password),
         "sasl_plain_username": settings.username,
-        "sasl_plain_password": settings.read_password(),
+        "sasl_plain_password": password,
     }
     if settings.security_protocol == "SASL_SSL":
         import ssl
@@ -117,6 +119,10 @@ class Producer:
             await _stop(client)
             raise
         self._client = client
+
+    def renew(self, password: str) -> bool:
+        """Log in with this password from the next connection on; tells whether it is another one."""
+        return self._client is not None and renew(self._client.client, password)
 
     async def stop(self) -> None:
         """Stop within bounds: an idempotent batch never expires by itself."""

@@ -23,7 +23,7 @@ class Refusals:
     The caller's transaction usually ends with the refusal, and the notice must outlive it.
     """
 
-    def __init__(self, department: str, url: str, new_id: Callable[[datetime], str]) -> None:
+    def __init__(self, department: str, url: Callable[[], str], new_id: Callable[[datetime], str]) -> None:
         self._department = department
         self._url = url
         self._new_id = new_id
@@ -40,7 +40,7 @@ class Refusals:
         async with self._turn:
             try:
                 if self._db is None or self._db.is_closed():
-                    self._db = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
+                    self._db = await asyncpg.connect(self._url(), timeout=5, command_timeout=10)
                 await outbox.put(self._db, names.refusals_topic(self._department), event)
             except (*GONE, OSError, TimeoutError) as error:
                 self._log.warning("refusal_not_published", topic=topic, event_id=event_id, error=error)

@@ -1,9 +1,11 @@
 """Carry the outbox to the broker: in order, one relay at a time, nothing deleted unconfirmed (hops 1–4)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
+from uuid import uuid4
 
 from aiokafka import errors as kafka_errors
 
@@ -14,6 +16,7 @@ from lienthong.event import to_headers
 from lienthong.gate import Gate
 from lienthong.logs import get_log
 from lienthong.outbox import OutboxRow
+from lienthong.overlap import NONE, Fact, Headers, Overlaps
 from lienthong.producer import Acknowledged, NotWritten, Outcome, OutgoingRecord, Producer
 from lienthong.settings import Settings
 
@@ -31,8 +34,18 @@ GATHER_SECONDS: Final = 0.005
 class Relay:
     """The one task of a department that writes to Kafka."""
 
-    def __init__(self, department: str, gate: Gate, producer: Producer, settings: Settings) -> None:
+    def __init__(
+        self,
+        department: str,
+        gate: Gate,
+        producer: Producer,
+        settings: Settings,
+        overlaps: Overlaps = NONE,
+        announced: Mapping[str, Headers] = MappingProxyType({}),
+    ) -> None:
         self._department = department
+        self._overlaps = overlaps
+        self._announced = announced
         self._gate = gate
         self._producer = producer
         self._settings = settings
@@ -102,11 +115,15 @@ class Relay:
         letters = await dead_letters.fetch(db, self._settings.relay_records)
         if not rows and not letters:
             return 0
+        told_twice = 0
         refused: list[tuple[int, str]] = []
         sendable: list[tuple[int, OutgoingRecord]] = []
         for row in rows:
             try:
-                sendable.append((row.seq, self._record(row)))
+                if (record := await self._record(db, row)) is None:
+                    told_twice += 1
+                    continue
+                sendable.append((row.seq, record))
             except Refused as refusal:
                 refused.append((row.seq, listed(refusal.problems) or str(refusal)))
                 metrics.EVENTS_REFUSED.labels(row.topic, refusal.code).inc()
@@ -131,7 +148,7 @@ class Relay:
         await outbox.acknowledge(db, confirmed)
         await dead_letters.acknowledge(db, sent_letters)
         await self._report(outcomes)
-        return len(confirmed) + len(refused) + len(sent_letters)
+        return len(confirmed) + len(refused) + len(sent_letters) + told_twice
 
     async def _report(self, outcomes: list[Outcome]) -> None:
         """Say what the broker did not take, and wait a little before the next try."""
@@ -146,7 +163,12 @@ class Relay:
         else:
             self.state = "ok"
 
-    def _record(self, row: OutboxRow) -> OutgoingRecord:
+    async def _record(self, db: Connection, row: OutboxRow) -> OutgoingRecord | None:
+        """Make the record of a row; None where it is to be sent the next time, together with its sibling.
+
+        Raises:
+            Refused: the row may never be sent.
+        """
         event = row.event
         if not row.admitted:
             # Another program wrote the row, with the Debezium columns perhaps and no more.
@@ -155,8 +177,14 @@ class Relay:
                 classification=event.classification or self._gate.classification(row.topic),
                 subject=event.subject or event.key,
             )
-            self._gate.admit(self._department, event, row.topic)
-        return OutgoingRecord(row.topic, event.key.encode(), event.value, to_headers(event))
+            self._overlaps.check_newest(row.topic, event.id)
+            fact = Fact(row.topic, event, self._gate.admit(self._department, event, row.topic))
+            if (overlap := self._overlaps.find(row.topic)) is not None:
+                newer, former = overlap.tell(self._gate, self._department, fact, None, lambda: str(uuid4()))
+                await outbox.tell_both(db, row.seq, newer.event, former.topic, former.event)
+                return None
+        headers = [*to_headers(event), *self._announced.get(row.topic, ())]
+        return OutgoingRecord(row.topic, event.key.encode(), event.value, headers)
 
 
 async def _pause(seconds: float, wake: Callable[[], Awaitable[object]]) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -18,13 +19,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lienthong import contracts, metrics
 from lienthong.consumer import Reader
-from lienthong.database import Connection, Pool, open_pool_patiently, set_up_tables
+from lienthong.database import GONE, Connection, Pool, open_pool_patiently, set_up_tables
 from lienthong.department import Department
 from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import RawEvent, uuid7
+from lienthong.field_book import FLUSH_SECONDS, FieldBook
 from lienthong.gate import Gate
 from lienthong.intake import Intake
 from lienthong.logs import get_log, set_up_logs
+from lienthong.overlap import Overlaps, announcements, tell_what_ends
 from lienthong.producer import Producer
 from lienthong.refusals import Refusals
 from lienthong.relay import Relay
@@ -32,6 +35,9 @@ from lienthong.settings import Settings, find_root, load_settings
 from lienthong.turn import Reading
 
 RESTART_SECONDS: Final = 1.0
+PASSWORD_SECONDS: Final = 1.0
+"""How often a service looks whether its password was rotated."""
+
 Scope = dict[str, Any]
 
 
@@ -46,6 +52,7 @@ class Service:
         self._root = root
         self._settings: Settings | None = None
         self._gate: Gate | None = None
+        self._contracts: contracts.Contracts | None = None
         self._readings: dict[str, dict[str, Reading]] = {}
         self.pool: Pool | None = None
         self._stopping = asyncio.Event()
@@ -65,17 +72,20 @@ class Service:
         self._settings = settings or load_settings(department.name)
         set_up_logs(self._settings.log_level)
         root = self._root or find_root()
-        self._readings = grant_readings(department, contracts.load_contracts(root))
+        self._contracts = known = contracts.load_contracts(root)
+        self._readings = grant_readings(department, known)
         self._gate = Gate.load(root / "schemas")
 
     async def start(self) -> None:
         """Wait for the database, open outbox and inbox, then begin to read."""
-        department, settings, gate = self.department, self._settings, self._gate
+        department, settings, gate, known = self.department, self._settings, self._gate, self._contracts
         assert settings is not None
         assert gate is not None
+        assert known is not None
         log = get_log(department=department.name)
         self.parts["service"] = "waiting for the database"
-        url = settings.read_database_url()
+        url = settings.read_database_url
+        url()  # what is wrong with it is said at once
         pool = await open_pool_patiently(
             url, settings.database_connections, f"lienthong.{department.name}", log, self._stopping
         )
@@ -90,10 +100,13 @@ class Service:
         self._closing.append(lambda: _close(pool))
         producer = Producer(settings)
         self._closing.append(producer.stop)
-        self._relay = relay = Relay(department.name, gate, producer, settings)
+        overlaps = Overlaps.of(known)
+        self._relay = relay = Relay(
+            department.name, gate, producer, settings, overlaps, announcements(known, gate)
+        )
         told = Refusals(department.name, url, lambda at: uuid7(at, department.random))
         self._closing.append(told.stop)
-        department.open(gate, relay.nudge, told)
+        department.open(gate, relay.nudge, told, overlaps)
         self._relay_task = self._keep_running("relay", lambda: relay.run(pool, self._relay_stopping))
         for group, readings in self._readings.items():
             reader = Reader(group, readings, gate, settings)
@@ -106,8 +119,37 @@ class Service:
             self._tasks.append(
                 self._keep_running(f"intake {kind}", partial(intake.run, pool, self._stopping, relay.nudge))
             )
+        self._tasks.append(self._keep_running("fields read", partial(self._enter_fields_read, pool)))
+        self._tasks.append(self._keep_running("password", partial(self._follow_password, producer)))
         self.parts["service"] = "ok"
+        tell_what_ends(department.readings, known)
         log.info("service_started", groups=sorted(department.readings), intakes=sorted(department.intakes))
+
+    async def _enter_fields_read(self, pool: Pool) -> None:
+        """Enter from time to time, and at the end, which granted fields the department's code reads."""
+        department = self.department
+        book = FieldBook(department.watched, department.kept | department.plain)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), FLUSH_SECONDS)
+            with contextlib.suppress(*GONE, OSError, TimeoutError):  # then next time
+                await book.enter(pool, datetime.now(UTC))
+
+    async def _follow_password(self, producer: Producer) -> None:
+        """Let whatever is connected go over to a password that was rotated; the next connection needs it."""
+        assert self._settings is not None
+        log = get_log(department=self.department.name)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), PASSWORD_SECONDS)
+            try:
+                password = self._settings.read_password()
+            except SettingsNotUsable as error:
+                log.warning("password_not_read", error=error)
+                continue
+            renewed = [producer.renew(password), *(reader.renew(password) for reader in self.readers)]
+            if any(renewed):
+                log.info("password_renewed")
 
     async def stop(self) -> None:
         """Stop reading, let what was begun end and be sent, then close; within the `stop_seconds` set."""
@@ -242,9 +284,25 @@ def grant_readings(department: Department, known: contracts.Contracts) -> dict[s
             remedy="Ask the owner to add a role with this purpose to the contract, then `lienthong apply`.",
         )
     return {
-        group: {topic: _narrow(reading, granted[topic, group]) for topic, reading in readings.items()}
+        group: {
+            topic: _narrow(_going_over(reading, department, known), granted[topic, group])
+            for topic, reading in readings.items()
+        }
         for group, readings in department.readings.items()
     }
+
+
+def _going_over(reading: Reading, department: Department, known: contracts.Contracts) -> Reading:
+    """Let a reading of a newer major know the former one: a fact dealt with there is dealt with.
+
+    Not where a copy of a state is kept: each major's copy is its own, and begins empty.
+    """
+    continues = known.contracts[reading.topic].continues
+    if continues is None or reading.topic in department.kept:
+        return reading
+    former = known.contracts.get(str(continues.topic))
+    granted = former is not None and any(grant.group == reading.group for grant in former.grants)
+    return replace(reading, former=str(continues.topic), reads_former=granted)
 
 
 def _narrow(reading: Reading, fields: tuple[str, ...]) -> Reading:

@@ -5,13 +5,14 @@ import socket
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lienthong.errors import BusNotUsable, SettingsNotUsable
+from lienthong.login import role_of
 
 PREFIX: Final = "LIENTHONG_"
 OUTSIDE: Final = frozenset({"LIENTHONG_ROOT", "LIENTHONG_DATA"})
@@ -106,15 +107,15 @@ class Settings(BaseSettings):
         return self.password.get_secret_value()
 
     def read_database_url(self) -> str:
-        """Give the database URL with its password in it."""
+        """Give the database URL with its password in it, and the role that this password belongs to."""
         url = self.database_url.get_secret_value()
         if self.database_password_file is None:
             return url
         parts = urlsplit(url)
-        user = quote(parts.username or self.username)
+        secret = _read_secret(self.database_password_file)
+        user = quote(role_of(unquote(parts.username or self.username), secret))
         where = parts.netloc.rpartition("@")[2]
-        secret = quote(_read_secret(self.database_password_file), safe="")
-        return parts._replace(netloc=f"{user}:{secret}@{where}").geturl()
+        return parts._replace(netloc=f"{user}:{quote(secret, safe='')}@{where}").geturl()
 
 
 def far_servers(bootstrap_servers: str) -> list[str]:
@@ -243,11 +244,12 @@ def embedded_environment(data: Path, department: str) -> dict[str, str]:
             remedy="Bring it to the contracts with `lienthong apply`.",
         )
     postgres = bus["postgres"]
+    role = role_of(department, _read_secret(secret))
     return {
         "LIENTHONG_BOOTSTRAP_SERVERS": bus["bootstrap_servers"],
         "LIENTHONG_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
         "LIENTHONG_USERNAME": department,
         "LIENTHONG_PASSWORD_FILE": str(secret),
-        "LIENTHONG_DATABASE_URL": f"postgresql://{department}@{postgres['host']}:{postgres['port']}/{department}",
+        "LIENTHONG_DATABASE_URL": f"postgresql://{role}@{postgres['host']}:{postgres['port']}/{department}",
         "LIENTHONG_DATABASE_PASSWORD_FILE": str(secret),
     }

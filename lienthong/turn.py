@@ -16,7 +16,7 @@ from lienthong.dead_letters import Reason
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
 from lienthong.gate import Gate
-from lienthong.inbox import Mark
+from lienthong.inbox import BY_SIBLING, Dealt, Identity, Mark
 from lienthong.lane import Fate, Order, Taken
 from lienthong.logs import describe, get_log
 from lienthong.settings import Settings
@@ -29,6 +29,10 @@ class Reading:
     topic: str
     group: str
     handle: Callable[[RawEvent, Any, Connection], Awaitable[None]]
+    former: str | None = None
+    """The former major's topic: what the group dealt with there is not handled again here."""
+    reads_former: bool = False
+    """Whether a contract lets the group read there still: what is dealt with here is marked there too."""
 
 
 class Interrupted(Exception):
@@ -113,7 +117,8 @@ class Turn:
         marks: list[Mark] = []
         held: set[Order] = set()
         async with borrow(pool) as db, db.transaction():
-            seen = await inbox.find_seen(db, self._group, [taken.identity for taken in batch])
+            siblings = [sibling for taken in batch if (sibling := self._sibling(taken)) is not None]
+            seen = await inbox.find_seen(db, self._group, [*(taken.identity for taken in batch), *siblings])
             for taken in batch:
                 if taken.order in held:
                     fates.append(Fate.BEHIND)
@@ -121,15 +126,37 @@ class Turn:
                 if taken.identity in seen:
                     fates.append(Fate.REPEATED)
                     continue
+                sibling = self._sibling(taken)
+                if sibling is not None and sibling in seen:
+                    fates.append(Fate.REPEATED)
+                    dealt = seen[taken.identity] = seen[sibling]
+                    marks.append(_mark_by_sibling(taken, taken.identity, taken.record.topic, dealt))
+                    continue
                 fate = await self._attempt(db, taken, together=together, first=not marks)
                 fates.append(fate)
                 if fate is Fate.AGAIN:
                     held.add(taken.order)
                 else:
-                    seen.add(taken.identity)
-                    marks.append(_mark(taken, fate))
+                    made = self._marks(taken, fate, sibling)
+                    marks += made
+                    seen |= {one.identity: (one.outcome, one.code) for one in made}
             await inbox.mark(db, self._group, marks)
         return fates
+
+    def _sibling(self, taken: Taken) -> Identity | None:
+        """Tell under which name the group may have dealt with the same fact on the former major's topic."""
+        if taken.event is None or taken.event.sibling_id is None:
+            return None
+        reading = self._readings[taken.record.topic]
+        return (taken.event.source, taken.event.sibling_id) if reading.former is not None else None
+
+    def _marks(self, taken: Taken, fate: Fate, sibling: Identity | None) -> list[Mark]:
+        """Mark a fact; under its sibling's name too, should a process that reads the former major meet it."""
+        mark = _mark(taken, fate)
+        reading = self._readings[taken.record.topic]
+        if sibling is None or reading.former is None or not reading.reads_former:
+            return [mark]
+        return [mark, _mark_by_sibling(taken, sibling, reading.former, (mark.outcome, mark.code))]
 
     async def _attempt(self, db: Connection, taken: Taken, *, together: bool, first: bool) -> Fate:
         """Try one record; apart, what its handler wrote is undone unless it succeeds."""
@@ -226,6 +253,13 @@ def _mark(taken: Taken, fate: Fate) -> Mark:
         None if fate is Fate.HANDLED or taken.reason is None else taken.reason.code,
         taken.event.recorded_at if taken.event is not None else None,
     )
+
+
+def _mark_by_sibling(taken: Taken, identity: Identity, topic: str, dealt: Dealt) -> Mark:
+    """Mark what was dealt with under its sibling's name; it has no place of its own."""
+    outcome, code = dealt
+    recorded_at = taken.event.recorded_at if taken.event is not None else None
+    return Mark(identity, topic, BY_SIBLING, BY_SIBLING, outcome, code, recorded_at)
 
 
 def _reason_of(error: Exception) -> tuple[Reason, bool]:

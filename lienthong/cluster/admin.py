@@ -9,23 +9,27 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from kafka import admin as kafka_admin
 from kafka import errors as kafka_errors
+from kafka import structs as kafka_structs
 from kafka.protocol.admin import client_quotas as kafka_quotas
 
 from lienthong.cluster.connection import Connection
-from lienthong.cluster.plan import ITERATIONS, MECHANISM
-from lienthong.cluster.state import Access, TopicShape
+from lienthong.cluster.plan import ITERATIONS
+from lienthong.cluster.state import Access, Standing, TopicShape
 from lienthong.errors import BusNotUsable
+from lienthong.login import STAND_IN_MECHANISM, mechanism_of
 
 # kafka-python carries no types: from here on its modules are Any, and this module's signatures are the truth.
 _admin: Any = kafka_admin
 _errors: Any = kafka_errors
 _quotas: Any = kafka_quotas
+_TopicPartition: Any = kafka_structs.TopicPartition
 
 REACH_SECONDS: Final = 10.0
 """How long to try before a cluster counts as out of reach."""
@@ -126,6 +130,45 @@ class Admin:
         failed = {topic["name"]: topic for topic in answer["topics"] if topic["error_code"] not in {0, taken}}
         _raise_for_each("create topic", {name: topic["error_message"] for name, topic in failed.items()})
 
+    def delete_topics(self, names: Sequence[str]) -> None:
+        """Delete topics with all their records, and wait until they are gone."""
+        answer = self._client.delete_topics(list(names), raise_errors=False)
+        gone = _errors.UnknownTopicOrPartitionError.errno
+        failed = {one["name"]: one for one in answer["topics"] if one["error_code"] not in {0, gone}}
+        _raise_for_each("delete topic", {name: one["error_message"] for name, one in failed.items()})
+        deadline = time.monotonic() + REACH_SECONDS
+        while self.fetch_topics().keys() & set(names) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def fetch_standings(
+        self, groups: Sequence[str], topics: Sequence[str]
+    ) -> dict[tuple[str, str], Standing]:
+        """Fetch how consumer groups stand to topics: who reads now, who has committed, what is unread."""
+        ends = self._fetch_ends(topics)
+        standings: dict[tuple[str, str], Standing] = {}
+        described = self._client.describe_groups(list(groups)) if groups else {}
+        offsets = self._client.list_group_offsets(dict.fromkeys(groups)) if groups else {}
+        for group in groups:
+            subscribed = _subscribed(described.get(group, {}))
+            committed = {
+                (at.topic, at.partition): found.offset
+                for at, found in offsets.get(group, {}).items()
+                if at.topic in topics and found.offset >= 0
+            }
+            for topic in topics:
+                unread = [max(0, ends[at] - offset) for at, offset in committed.items() if at[0] == topic]
+                standings[group, topic] = Standing(topic in subscribed, bool(unread), sum(unread))
+        return standings
+
+    def _fetch_ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+        partitions = {
+            _TopicPartition(topic["name"], partition["partition_index"]): _admin.OffsetSpec.LATEST
+            for topic in self._client.describe_topics(list(topics))
+            for partition in topic["partitions"]
+        }
+        found = self._client.list_partition_offsets(partitions) if partitions else {}
+        return {(at.topic, at.partition): end.offset for at, end in found.items()}
+
     def alter_settings(self, settings: Mapping[str, Mapping[str, str]]) -> None:
         """Set settings of topics; those not named stay."""
         resources = [
@@ -135,14 +178,31 @@ class Admin:
         answer = self._client.alter_configs(resources, raise_on_unknown=False)
         _raise_for_each("set up topic", {k: v for k, v in answer["topic"].items() if v != "OK"})
 
+    def add_partitions(self, topics: Mapping[str, int]) -> None:
+        """Bring topics to so many partitions; there is no way back."""
+        answer = self._client.create_partitions(dict(topics), raise_errors=False)
+        failed = {found.name: found.error_message for found in answer.results if found.error_code}
+        _raise_for_each("add partitions to", failed)
+
     def set_passwords(self, passwords: Mapping[str, str]) -> None:
-        """Make or replace SCRAM credentials; a password leaves this machine only as a salted hash."""
+        """Make or replace SCRAM credentials; a password leaves this machine only as a salted hash.
+
+        One that stands in is kept beside the user's own.
+        """
         upserts = [
-            _admin.UserScramCredentialUpsertion(user, MECHANISM, password, iterations=ITERATIONS)
+            _admin.UserScramCredentialUpsertion(user, mechanism_of(password), password, iterations=ITERATIONS)
             for user, password in passwords.items()
         ]
         answer = self._client.alter_user_scram_credentials(upserts)
         _raise_for_each("give a password to", {user: why for user, why in answer.items() if why is not None})
+
+    def end_stand_ins(self, users: Sequence[str]) -> None:
+        """Take back the passwords that stood in for users' own; those who have none are passed over."""
+        name = STAND_IN_MECHANISM
+        held = [user for user, found in self.fetch_users().items() if user in users and name in found]
+        deletions = [_admin.UserScramCredentialDeletion(user, name) for user in held]
+        answer = self._client.alter_user_scram_credentials(deletions) if deletions else {}
+        _raise_for_each("end a login of", {user: why for user, why in answer.items() if why is not None})
 
     def grant(self, rules: Sequence[Access]) -> None:
         """Add access rules in one request."""
@@ -208,6 +268,25 @@ def open_admin(connection: Connection, within: float = REACH_SECONDS) -> Iterato
             client.close()
 
 
+def await_login(connection: Connection, within: float = REACH_SECONDS) -> None:
+    """Wait until every broker that a connection names lets it in: a new password takes a moment to spread.
+
+    Raises:
+        BusNotUsable: one does not.
+    """
+    deadline = time.monotonic() + within
+    for server in connection.bootstrap_servers.split(","):
+        while True:
+            try:
+                _knock(replace(connection, bootstrap_servers=server), max(1.0, deadline - time.monotonic()))
+            except BusNotUsable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                break
+
+
 def _knock(connection: Connection, within: float) -> None:
     """Wait until the cluster lets us in, or hear why not.
 
@@ -266,6 +345,15 @@ def _as_sentence(error: Exception, connection: Connection, within: float) -> Bus
         reason=f"The cluster at {where} refused a request: {error}.",
         remedy="What was done stays done: correct the cause and run the command again.",
     )
+
+
+def _subscribed(group: Mapping[str, Any]) -> set[str]:
+    """List the topics that a described group's processes have subscribed to."""
+    topics: set[str] = set()
+    for member in group.get("members") or ():
+        said = member.get("member_metadata")
+        topics.update(said["topics"] if isinstance(said, Mapping) else getattr(said, "topics", ()))
+    return topics
 
 
 def _acl(rule: Access, kind: Any, pattern: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from lienthong import names
 from lienthong.errors import BusNotUsable
+from lienthong.login import mechanism_of
 from lienthong.settings import embedded_environment, load_bus
 
 ADMIN: Final = "admin"
@@ -105,7 +106,8 @@ def department_connection(data: Path, department: str) -> Connection:
     """
     found = embedded_environment(data, department)
     secret = read_secret(Path(found["LIENTHONG_PASSWORD_FILE"]))
-    return Connection(found["LIENTHONG_BOOTSTRAP_SERVERS"], found["LIENTHONG_USERNAME"], secret)
+    servers, username = found["LIENTHONG_BOOTSTRAP_SERVERS"], found["LIENTHONG_USERNAME"]
+    return Connection(servers, username, secret, mechanism=mechanism_of(secret))
 
 
 def held_departments(data: Path) -> list[str]:

@@ -15,6 +15,7 @@ import asyncpg
 
 from lienthong.cluster.state import DatabaseState
 from lienthong.errors import BusNotUsable, SettingsNotUsable
+from lienthong.login import STAND_IN_ROLE
 
 ROUNDS: Final = 4096
 """PostgreSQL's own default: the passwords are random and long, more rounds would only slow connections."""
@@ -59,21 +60,56 @@ class Postgres:
         return cls(host, port, username, password, parts.path.lstrip("/") or "postgres", parts.query)
 
 
+def embedded_postgres(bus: Mapping[str, Any], password: str) -> Postgres:
+    """Give the super user of the embedded bus's PostgreSQL, as `bus.json` describes it."""
+    place = bus["postgres"]
+    return Postgres(place["host"], place["port"], place["superuser"], password)
+
+
 async def fetch_databases(postgres: Postgres) -> DatabaseState:
     """Fetch who may log in, who owns which database, and which stand open to every role."""
-    async with _open(postgres) as db:
+    async with connect(postgres) as db:
         return await _fetch(db)
 
 
 async def make_databases(postgres: Postgres, wanted: Iterable[str], passwords: Mapping[str, str]) -> None:
     """Close databases to others; with a password, make role and database too. Twice is the same as once."""
-    async with _open(postgres) as db:
+    async with connect(postgres) as db:
         found = await _fetch(db)
         for name in wanted:
             if name in passwords:
                 await _make_database(db, name, passwords[name], found)
             # A database is open to every role until somebody says otherwise.
             await db.execute(f"REVOKE ALL ON DATABASE {_quoted(name)} FROM PUBLIC")
+
+
+async def lend_stand_ins(postgres: Postgres, passwords: Mapping[str, str]) -> None:
+    """Give departments a second role that acts as their own; those who have no role here are passed over."""
+    async with connect(postgres) as db:
+        found = await _fetch(db, only_login=False)
+        for name, password in passwords.items():
+            if name in found.roles:
+                role = f"{name}{STAND_IN_ROLE}"
+                await _make_role(db, role, password, exists=role in found.roles)
+                await db.execute(f"GRANT {_quoted(name)} TO {_quoted(role)}")
+                # Whoever logs in by it is the department itself: what it makes is the department's.
+                await db.execute(f"ALTER ROLE {_quoted(role)} SET role = {_quoted(name)}")
+
+
+async def set_role_passwords(postgres: Postgres, passwords: Mapping[str, str]) -> None:
+    """Replace the passwords of roles that are there; sessions that are open stay."""
+    async with connect(postgres) as db:
+        found = await _fetch(db, only_login=False)
+        for name in passwords.keys() & found.roles:
+            await db.execute(f"ALTER ROLE {_quoted(name)} PASSWORD '{verifier(passwords[name])}'")
+
+
+async def end_stand_ins(postgres: Postgres, names: Iterable[str]) -> None:
+    """Let nobody in by the second roles any more; they stay, as sessions may still be theirs."""
+    async with connect(postgres) as db:
+        found = await _fetch(db)
+        for role in {f"{name}{STAND_IN_ROLE}" for name in names} & found.roles:
+            await db.execute(f"ALTER ROLE {_quoted(role)} NOLOGIN PASSWORD NULL")
 
 
 def verifier(password: str, salt: bytes | None = None) -> str:
@@ -86,8 +122,8 @@ def verifier(password: str, salt: bytes | None = None) -> str:
     return f"SCRAM-SHA-256${ROUNDS}:{first}${second}:{third}"
 
 
-async def _fetch(db: Any) -> DatabaseState:
-    roles = await db.fetch("SELECT rolname FROM pg_roles WHERE rolcanlogin")
+async def _fetch(db: Any, *, only_login: bool = True) -> DatabaseState:
+    roles = await db.fetch("SELECT rolname FROM pg_roles WHERE rolcanlogin OR NOT $1", only_login)
     databases = await db.fetch(
         "SELECT datname, pg_get_userbyid(datdba) AS owner,"
         " has_database_privilege('public', oid, 'CONNECT') AS open"
@@ -102,18 +138,27 @@ async def _fetch(db: Any) -> DatabaseState:
 
 async def _make_database(db: Any, name: str, password: str, found: DatabaseState) -> None:
     role = _quoted(name)
-    verb = "ALTER" if name in found.roles else "CREATE"
-    rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-    await db.execute(f"{verb} ROLE {role} {rights} PASSWORD '{verifier(password)}'")
-    await db.execute(f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s'")
+    await _make_role(db, name, password, exists=name in found.roles)
     if name not in found.owners:
         await db.execute(f"CREATE DATABASE {role} OWNER {role}")
     elif found.owners[name] != name:
         await db.execute(f"ALTER DATABASE {role} OWNER TO {role}")
 
 
+async def _make_role(db: Any, name: str, password: str, *, exists: bool) -> None:
+    role, verb = _quoted(name), "ALTER" if exists else "CREATE"
+    rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+    await db.execute(f"{verb} ROLE {role} {rights} PASSWORD '{verifier(password)}'")
+    await db.execute(f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s'")
+
+
 @asynccontextmanager
-async def _open(postgres: Postgres) -> AsyncIterator[Any]:
+async def connect(postgres: Postgres) -> AsyncIterator[Any]:
+    """Connect; everything that goes wrong with the database becomes one sentence.
+
+    Raises:
+        BusNotUsable, SettingsNotUsable: out of reach, not let in, a change was refused, or a wrong address.
+    """
     where = f"{f'[{postgres.host}]' if ':' in postgres.host else postgres.host}:{postgres.port}"
     try:
         db = await asyncpg.connect(

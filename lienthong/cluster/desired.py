@@ -5,9 +5,9 @@ from datetime import date
 from typing import Final
 
 from lienthong import names
+from lienthong.cluster.retirement import is_in_force, over
 from lienthong.cluster.state import Access, Desired, TopicShape
 from lienthong.contracts import Contract, Contracts, Grant
-from lienthong.contracts.load import LIVE
 from lienthong.errors import ContractsNotSound
 
 HOUR_MS: Final = 3_600_000
@@ -33,7 +33,7 @@ def desired(contracts: Contracts, brokers: int, today: date) -> Desired:
     Raises:
         ContractsNotSound: a department bears a name that would give it another's rights.
     """
-    in_force = [c for c in contracts.contracts.values() if c.status in LIVE]
+    in_force = [c for c in contracts.contracts.values() if is_in_force(c, today)]
     grants = [(c, g) for c in in_force for g in c.grants if g.until >= today]
     departments = frozenset(
         {*contracts.departments, *(c.topic.department for c in in_force), *(g.department for _, g in grants)}
@@ -43,13 +43,37 @@ def desired(contracts: Contracts, brokers: int, today: date) -> Desired:
             reason=f"No department may be called {', '.join(taken)}: the name is the bus's own.",
             remedy="Choose another word for it.",
         )
+    opened = _by_access(grants)
+    past = _by_access([(c, g) for c in in_force for g in c.grants if g.until < today])
     return Desired(
         departments=departments,
         topics=dict(sorted(_topics(in_force, grants, departments, brokers))),
         access=frozenset(_access(departments, grants)),
         quotas={department: dict(QUOTAS) for department in sorted(departments)},
-        waiting={name: c.status for name, c in contracts.contracts.items() if c.status not in LIVE},
+        reasons={key: "; ".join(sorted(map(_told, those))) for key, those in opened.items()},
+        ended={key: max(g.until for g in those) for key, those in past.items() if key not in opened},
+        waiting={name: c.status for name, c in contracts.contracts.items() if not is_in_force(c, today)},
+        over={
+            name: over(contracts, c, _shape(c, min(3, brokers)), frozenset(_readers(c, c.grants)))
+            for name, c in contracts.contracts.items()
+            if c.status == "retired" and not is_in_force(c, today)
+        },
+        promised={
+            name: c.end_of_life for name, c in contracts.contracts.items() if c.end_of_life is not None
+        },
     )
+
+
+def _by_access(grants: list[tuple[Contract, Grant]]) -> dict[tuple[str, str], list[Grant]]:
+    """Sort grants by the access they open: principal and target."""
+    found: dict[tuple[str, str], list[Grant]] = {}
+    for contract, grant in grants:
+        found.setdefault((f"User:{grant.department}", f"topic {contract.topic}"), []).append(grant)
+    return found
+
+
+def _told(grant: Grant) -> str:
+    return f"{grant.purpose}, until {grant.until}: {grant.legal_basis}"
 
 
 def in_sync(replication: int) -> str:
@@ -62,8 +86,7 @@ def _topics(
 ) -> Iterator[tuple[str, TopicShape]]:
     copies = min(3, brokers)
     for contract in in_force:
-        settings = _safe(copies) | _kept(contract)
-        yield str(contract.topic), TopicShape(contract.partitions, copies, settings)
+        yield str(contract.topic), _shape(contract, copies)
     for department in departments:
         settings = _safe(copies) | _dated(KEPT_DAYS * DAY_MS)
         yield names.refusals_topic(department), TopicShape(1, copies, settings)
@@ -72,6 +95,10 @@ def _topics(
         kept = [c.retention_seconds * 1000 for c, g in grants if g.group == group and not c.is_state]
         settings = _safe(copies) | _dated(min(kept, default=KEPT_DAYS * DAY_MS))
         yield names.dead_letter_topic(group), TopicShape(1, copies, settings)
+
+
+def _shape(contract: Contract, copies: int) -> TopicShape:
+    return TopicShape(contract.partitions, copies, _safe(copies) | _kept(contract))
 
 
 def _safe(copies: int) -> dict[str, str]:
@@ -123,5 +150,10 @@ def _access(departments: frozenset[str], grants: list[tuple[Contract, Grant]]) -
             yield Access(user, "topic", own, "prefixed", operation)
         yield Access(user, "group", own, "prefixed", "read")
     for contract, grant in grants:
+        yield from _readers(contract, (grant,))
+
+
+def _readers(contract: Contract, grants: tuple[Grant, ...]) -> Iterator[Access]:
+    for grant in grants:
         for operation in ("describe", "read"):
             yield Access(f"User:{grant.department}", "topic", str(contract.topic), "literal", operation)

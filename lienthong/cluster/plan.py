@@ -6,17 +6,22 @@ from typing import Final, Literal
 
 from lienthong.cluster.desired import in_sync
 from lienthong.cluster.state import Access, Actual, DatabaseState, Desired, TopicShape
+from lienthong.login import MECHANISM, STAND_IN_MECHANISM, STAND_IN_ROLE
 
-MECHANISM: Final = "SCRAM-SHA-512"
 ITERATIONS: Final = 8192
 
-Kind = Literal["access", "topic", "topic settings", "user", "quota", "database"]
+Kind = Literal[
+    "access", "topic", "partitions", "topic settings", "user", "quota", "database", "password", "removal"
+]
 
 SYSTEM: Final = frozenset({"postgres", "template1"})
 """Databases that PostgreSQL brings, open to every role."""
 
 NOTHING: Final = "nothing"
 """How a plan names the absence of a thing."""
+
+STOOD_IN: Final = "a password that stood in"
+"""What an interrupted rotation may leave behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,16 @@ class Change:
     shape: TopicShape | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     quotas: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    """Why, where before and after do not say it."""
+    warning: str = ""
+    """What somebody should know before it is done."""
+    by_date: bool = False
+    """Whether it is due because a grant's last day is over: it needs nobody's decision any more."""
 
     def as_json(self) -> dict[str, str]:
-        return {"kind": self.kind, "name": self.name, "before": self.before, "after": self.after}
+        told = {"kind": self.kind, "name": self.name, "before": self.before, "after": self.after}
+        return told | {"reason": self.reason, "warning": self.warning}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +54,11 @@ class Remark:
     """What `apply` leaves as it is.
 
     `unknown` is on the cluster and in no contract; `impossible` is asked by a contract but cannot be done to
-    what exists; `waiting` is a contract that is not in force.
+    what exists; `waiting` is a contract that is not in force; `held` is over, but still read; `over` may be
+    removed, when somebody says so.
     """
 
-    about: Literal["unknown", "impossible", "waiting"]
+    about: Literal["unknown", "impossible", "waiting", "held", "over"]
     kind: str
     name: str
     reason: str
@@ -107,7 +120,12 @@ def _topics(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             yield Change("topic", name, NOTHING, _described(shape), shape=shape)
         else:
             yield from _topic(name, shape, here)
-    for name in sorted(found.topics.keys() - wanted.topics.keys()):
+    for name, why in sorted(wanted.held.items()):
+        yield Remark("held", "topic", name, f"its contract is over, but {why}; it stays")
+    for name in sorted(found.topics.keys() & wanted.over.keys() - wanted.held.keys()):
+        reason = f"its contract is over and nobody reads it: `lienthong apply --remove {name}` deletes it"
+        yield Remark("over", "topic", name, reason)
+    for name in sorted(found.topics.keys() - wanted.topics.keys() - wanted.over.keys()):
         why = f"its contract is {wanted.waiting[name]}" if name in wanted.waiting else "in no contract"
         yield Remark("unknown", "topic", name, f"{why}; it stays, with its records")
 
@@ -122,11 +140,7 @@ def _topic(name: str, shape: TopicShape, here: TopicShape) -> Iterator[Change | 
         reason = f"{copies}: add the others with Kafka's kafka-reassign-partitions"
         yield Remark("impossible", "topic", name, reason)
     if here.partitions != shape.partitions:
-        reason = (
-            f"has {here.partitions} partitions, its contract says {shape.partitions}: another number would "
-            "break the order of each key. Correct the contract, or release a new major"
-        )
-        yield Remark("impossible", "topic", name, reason)
+        yield _partitions(name, shape, here)
     different = {key: value for key, value in settings.items() if here.settings.get(key) != value}
     if different:
         before = {key: here.settings.get(key, NOTHING) for key in different}
@@ -136,9 +150,36 @@ def _topic(name: str, shape: TopicShape, here: TopicShape) -> Iterator[Change | 
         yield Remark("unknown", "topic settings", name, f"{key} is {value}, which no contract asks")
 
 
+def _partitions(name: str, shape: TopicShape, here: TopicShape) -> Change | Remark:
+    """Add partitions where that loses nothing; take none away."""
+    counts = f"has {here.partitions} partitions, its contract says {shape.partitions}"
+    if here.partitions > shape.partitions:
+        reason = f"{counts}: Kafka takes none away. Correct the contract, or release a new major"
+        return Remark("impossible", "topic", name, reason)
+    if shape.is_compacted or here.is_compacted:
+        reason = (
+            f"{counts}: a key would go to another one, and its old state would stay beside the new. "
+            "Correct the contract, or release a new major"
+        )
+        return Remark("impossible", "topic", name, reason)
+    warning = (
+        "most keys go to another partition: an event may be handled before an older one of its key that "
+        "waits in the old one. Let every reader's lag be 0, or the publisher rest, while this is done"
+    )
+    before, after = str(here.partitions), str(shape.partitions)
+    return Change("partitions", name, before, after, shape=shape, warning=warning)
+
+
 def _users(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
     for name in sorted(wanted.departments):
-        iterations = found.users.get(name, {}).get(MECHANISM)
+        if name in found.standing_in:
+            reason = f"its password is being rotated: `lienthong rotate {name}` ends what was begun"
+            yield Remark("waiting", "user", name, reason)
+            continue
+        held = found.users.get(name, {})
+        if STAND_IN_MECHANISM in held and MECHANISM in held:
+            yield Change("user", name, STOOD_IN, NOTHING)
+        iterations = held.get(MECHANISM)
         after = f"{MECHANISM}, {ITERATIONS} iterations"
         if iterations is None:
             yield Change("user", name, NOTHING, after)
@@ -156,7 +197,10 @@ def _databases(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
     if found.databases is None:
         return
     here: DatabaseState = found.databases
-    for name in sorted(wanted.departments):
+    stand_ins = {f"{name}{STAND_IN_ROLE}" for name in wanted.departments}
+    for name in sorted(wanted.departments - found.standing_in):
+        if f"{name}{STAND_IN_ROLE}" in here.roles:
+            yield Change("database", name, STOOD_IN, NOTHING)
         lacks: list[str] = []
         if name not in here.roles:
             lacks.append("role")
@@ -173,7 +217,7 @@ def _databases(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
         yield Change("database", name, "open to every role", "closed to others")
     for name in sorted(here.owners.keys() - wanted.departments - SYSTEM):
         yield Remark("unknown", "database", name, "belongs to no department of the contracts")
-    for name in sorted(here.roles - wanted.departments - found.administrators):
+    for name in sorted(here.roles - wanted.departments - stand_ins - found.administrators):
         yield Remark("unknown", "database role", name, "may log in, and is no department of the contracts")
 
 
@@ -200,6 +244,8 @@ def _access(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             _may(of_this(kept | missing)),
             grant=of_this(missing),
             revoke=of_this(extra),
+            reason=_why(wanted, (principal, target), closes=bool(of_this(extra))),
+            by_date=(principal, target) in wanted.ended and not of_this(missing),
         )
     others: dict[tuple[str, str], list[str]] = {}
     for rule in sorted(found.access - wanted.access - extra):
@@ -218,6 +264,15 @@ def _quotas(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             yield Change("quota", name, _listed(before), _listed(after), quotas=quotas)
     for name in sorted(found.quotas.keys() - wanted.quotas.keys() - found.users.keys()):
         yield Remark("unknown", "quota", name, "is no department of the contracts")
+
+
+def _why(wanted: Desired, which: tuple[str, str], *, closes: bool) -> str:
+    """Name the grant that opens an access, or why it is closed."""
+    if which in wanted.reasons:
+        return wanted.reasons[which]
+    if closes and which in wanted.ended:
+        return f"the grant's last day was {wanted.ended[which]}"
+    return "no contract grants it" if closes else "a department's own"
 
 
 def _may(rules: frozenset[Access]) -> str:

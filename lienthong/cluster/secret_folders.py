@@ -19,10 +19,11 @@ import typer
 from lienthong.cluster.certificates import Authority, is_due, sign_server
 from lienthong.cluster.connection import ADMIN
 from lienthong.cluster.hand_out import PASSWORD
-from lienthong.cluster.plan import ITERATIONS, MECHANISM
+from lienthong.cluster.plan import ITERATIONS
 from lienthong.embedded.kafka import CONTROLLER, PLAIN, SCRAM
 from lienthong.embedded.secret import load_or_generate, write_private
 from lienthong.errors import LienThongError
+from lienthong.login import MECHANISM
 
 AUTHORITY: Final = "authority"
 """The folder of the originals: no container but the one that makes them may see it."""
@@ -115,6 +116,9 @@ def _logins(admin: str, controller: str) -> Iterator[str]:
     login = f'{SCRAM} required username="{ADMIN}" password="{admin}";'
     yield f"listener.name.clients.scram-sha-512.sasl.jaas.config={login}"
     yield f"listener.name.host.scram-sha-512.sasl.jaas.config={SCRAM} required;"
+    # By the second mechanism log in those whose password is being rotated.
+    for listener in ("clients", "host"):
+        yield f"listener.name.{listener}.scram-sha-256.sasl.jaas.config={SCRAM} required;"
     login = (
         f'{PLAIN} required username="{CONTROLLER}" password="{controller}" user_{CONTROLLER}="{controller}";'
     )

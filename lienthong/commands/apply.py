@@ -1,31 +1,52 @@
 """`lienthong apply` and `lienthong env`: bring the cluster to the contracts, and say how to connect to it."""
 
 import shlex
+import signal
 import sys
-from datetime import UTC, date, datetime, timedelta, timezone
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from lienthong.cluster.apply import open_cluster
+from lienthong.cluster.apply import Cluster, open_cluster
 from lienthong.cluster.connection import Connection, department_connection, held_departments, read_secret
 from lienthong.cluster.databases import Postgres
 from lienthong.cluster.hand_out import hand_out as give_copies
 from lienthong.cluster.plan import Plan
-from lienthong.contracts import load_contracts
+from lienthong.cluster.watch import day_of, watch
+from lienthong.contracts import Contracts, load_contracts
 from lienthong.errors import BusNotUsable, ContractsNotSound, SettingsNotUsable
 from lienthong.settings import embedded_environment, far_servers, find_data, find_root, load_bus
 
-HANOI: Final = timezone(timedelta(hours=7))
-"""A grant ends with its last day, and the day is the city's."""
-
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the bus.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Servers = Annotated[
+    str | None, typer.Option(help="Another cluster than the embedded bus: host:port, comma between.")
+]
+Username = Annotated[str, typer.Option(help="Its super user.")]
+PasswordFile = Annotated[Path | None, typer.Option(help="File with that user's password.")]
+Protocol = Annotated[str, typer.Option(help="SASL_SSL or SASL_PLAINTEXT.")]
+CaFile = Annotated[Path | None, typer.Option(help="Its certificate authority, PEM.")]
+Brokers = Annotated[int, typer.Option(min=1, help="How many brokers it is meant to have.")]
+DatabaseUrl = Annotated[
+    str | None, typer.Option(help="PostgreSQL for its departments: postgresql://superuser@host:port.")
+]
+DatabasePasswordFile = Annotated[Path | None, typer.Option(help="File with the password of that super user.")]
+HandOut = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Copy each department's password into its folder below this one."),
+]
+By = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who makes the changes; else this machine's user.")
+]
 
 
 class Form(StrEnum):
@@ -45,51 +66,92 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="Delete this topic too, whose dataset is over, with its records."),
+    ] = None,
     as_json: AsJson = False,
     data: Data = None,
-    bootstrap_servers: Annotated[
-        str | None, typer.Option(help="Another cluster than the embedded bus: host:port, comma between.")
-    ] = None,
-    username: Annotated[str, typer.Option(help="Its super user.")] = "admin",
-    password_file: Annotated[Path | None, typer.Option(help="File with that user's password.")] = None,
-    security_protocol: Annotated[str, typer.Option(help="SASL_SSL or SASL_PLAINTEXT.")] = "SASL_SSL",
-    ca_file: Annotated[Path | None, typer.Option(help="Its certificate authority, PEM.")] = None,
-    brokers: Annotated[int, typer.Option(min=1, help="How many brokers it is meant to have.")] = 1,
-    database_url: Annotated[
-        str | None, typer.Option(help="PostgreSQL for its departments: postgresql://superuser@host:port.")
-    ] = None,
-    database_password_file: Annotated[
-        Path | None, typer.Option(help="File with the password of that super user.")
-    ] = None,
-    hand_out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Copy each department's password into its folder below this one."),
-    ] = None,
+    bootstrap_servers: Servers = None,
+    username: Username = "admin",
+    password_file: PasswordFile = None,
+    security_protocol: Protocol = "SASL_SSL",
+    ca_file: CaFile = None,
+    brokers: Brokers = 1,
+    database_url: DatabaseUrl = None,
+    database_password_file: DatabasePasswordFile = None,
+    hand_out: HandOut = None,
+    by: By = None,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="Then stay, and close each grant when its last day is over.")
+    ] = False,
 ) -> None:
     """Bring the cluster to what the contracts say: shows the plan, asks, does it. Twice is the same as once.
 
     With --json and without --yes it only prints the plan.
 
     Example: lienthong apply --yes
+    Example: lienthong apply --yes --watch
+    Example: lienthong apply --remove trade.price-observed.v1
     """
-    contracts = load_contracts(find_root())
     place, today = find_data(data), _today()
-    connection = _connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
-    postgres = _postgres(connection, database_url, database_password_file)
-    with open_cluster(place, connection, postgres=postgres, brokers=brokers) as cluster:
+    connection = find_connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
+    postgres = find_postgres(connection, database_url, database_password_file)
+
+    @contextmanager
+    def opened() -> Iterator[Cluster]:
+        with open_cluster(place, connection, postgres=postgres, brokers=brokers, by=by) as cluster:
+            yield cluster
+
+    with opened() as cluster:
+        contracts = load_contracts(find_root())
+        cluster.check_removable(contracts, today, remove or [])
         plan = cluster.plan(contracts, today)
         if not as_json:
             _show(plan)
         if wanted := bool(plan.changes) and (yes or (not as_json and _asked(plan))):
             plan = cluster.apply(contracts, today)
+        removed = _removed(cluster, contracts, today, remove or [], yes=yes)
+        _say_what_waits(cluster.tell(contracts) if wanted or removed or not plan.changes else "")
     if hand_out is not None and (wanted or not plan.changes):
         give_copies(place, hand_out)
     if as_json:
-        _print_json({**plan.as_json(), "applied": wanted})
+        _print_json({**plan.as_json(), "applied": wanted, "removed": removed})
     elif wanted:
         typer.echo(f"Done: {_count(plan.changes, 'change')}.")
-    if plan.impossible or (plan.changes and not wanted and not as_json):
+    if watching and (wanted or not plan.changes):
+        _watch(opened, today)
+    elif plan.impossible or (plan.changes and not wanted and not as_json):
         raise typer.Exit(1)
+
+
+def _watch(opened: Callable[[], AbstractContextManager[Cluster]], first: date) -> None:
+    """Stay until interrupted or terminated."""
+
+    def close(today: date) -> None:
+        contracts = load_contracts(find_root())
+        with opened() as cluster:
+            plan = cluster.apply(contracts, today, only_by_date=True)
+            for change in plan.changes:
+                typer.echo(f"{today}: closed {change.name}, {change.reason}.")
+            _say_what_waits(cluster.tell(contracts))
+
+    stopped = threading.Event()
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, lambda *_: stopped.set())
+    typer.echo("Watching: each grant is closed when its last day is over. Ctrl-C ends it.")
+    watch(
+        close,
+        first,
+        now=lambda: datetime.now(UTC),
+        is_told_to_stop=stopped.wait,
+        say=lambda sentence: typer.echo(sentence, err=True),
+    )
+
+
+def _say_what_waits(why: str) -> None:
+    if why:
+        typer.echo(f"{why}.", err=True)
 
 
 def env(
@@ -125,7 +187,7 @@ def env(
             typer.echo(f"export {name}={shlex.quote(value)}")
 
 
-def _connection(
+def find_connection(
     bootstrap_servers: str | None,
     username: str,
     password_file: Path | None,
@@ -157,7 +219,9 @@ def _connection(
     return Connection(bootstrap_servers, username, read_secret(password_file), known[protocol], ca_file)
 
 
-def _postgres(connection: Connection | None, url: str | None, password_file: Path | None) -> Postgres | None:
+def find_postgres(
+    connection: Connection | None, url: str | None, password_file: Path | None
+) -> Postgres | None:
     """Give the super user of another PostgreSQL; None where the databases are the departments' own."""
     if url is None:
         return None
@@ -175,7 +239,7 @@ def _postgres(connection: Connection | None, url: str | None, password_file: Pat
 
 
 def _today() -> date:
-    return datetime.now(UTC).astimezone(HANOI).date()
+    return day_of(datetime.now(UTC))
 
 
 def _readable(department: str) -> list[str]:
@@ -191,16 +255,24 @@ def _readable(department: str) -> list[str]:
 def _show(plan: Plan) -> None:
     console = Console()
     if plan.changes:
-        table = Table("what", "name", "now", "after apply", title="Plan", title_justify="left")
+        columns = ("what", "name", "now", "after apply", "why")
+        table = Table(*columns, title="Plan", title_justify="left")
         kind = None
         for change in plan.changes:
             if kind not in {None, change.kind}:
                 table.add_section()
             table.add_row(
-                "" if kind == change.kind else change.kind, change.name, change.before, change.after
+                "" if kind == change.kind else change.kind,
+                change.name,
+                change.before,
+                change.after,
+                change.reason,
             )
             kind = change.kind
         console.print(table)
+        for change in plan.changes:
+            if change.warning:
+                console.print(f"Mind {change.name}: {change.warning}.", soft_wrap=True)
     else:
         console.print("Nothing to do: the cluster is as the contracts say.")
     if plan.remarks:
@@ -208,6 +280,21 @@ def _show(plan: Plan) -> None:
         for remark in plan.remarks:
             table.add_row(remark.about, remark.kind, remark.name, remark.reason)
         console.print(table)
+
+
+def _removed(
+    cluster: Cluster, contracts: Contracts, today: date, names: list[str], *, yes: bool
+) -> list[str]:
+    """Remove topics, each confirmed by itself: what is deleted never comes back."""
+    if not yes and names and not sys.stdin.isatty():
+        typer.echo("Nothing was removed: there is nobody to ask. Run it with --yes.", err=True)
+        return []
+    asked = "Type {} to delete it with all its records, for ever"
+    chosen = [name for name in names if yes or typer.prompt(asked.format(name)) == name]
+    if chosen:
+        cluster.remove(contracts, today, chosen)
+        typer.echo(f"Removed: {', '.join(chosen)}.", err=True)
+    return chosen
 
 
 def _asked(plan: Plan) -> bool:

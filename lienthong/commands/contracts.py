@@ -62,6 +62,8 @@ def list_contracts(as_json: AsJson = False) -> None:
         words = (row["kind"], row["status"], row["classification"])
         console.print(f"[bold]{row['topic']}[/bold]  {escape(row['title'])} ({', '.join(words)})")
         console.print(f"    {row['owner']}, {row['contact']}", style="dim", markup=False)
+        if row["end_of_life"]:
+            console.print(f"    ends with {row['end_of_life']}", markup=False)
         for grant in row["grants"]:
             console.print(f"    read by {grant['group']} until {grant['until']}", markup=False)
 
@@ -75,6 +77,8 @@ def _rows(contracts: Contracts) -> list[dict[str, Any]]:
             "owner": contract.owner,
             "contact": contract.contact,
             "status": contract.status,
+            "end_of_life": contract.end_of_life.isoformat() if contract.end_of_life else None,
+            "continues": str(contract.continues.topic) if contract.continues else None,
             "classification": contract.classification,
             "key": list(contract.key),
             "grants": [

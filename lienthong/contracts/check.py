@@ -1,14 +1,20 @@
 """Judge everything under `contracts/` and `schemas/`, and report all of it at once (hop 3)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lienthong.contracts.contract import Contract
 from lienthong.contracts.document import Finding
-from lienthong.contracts.examples import example_findings, field_example_findings
+from lienthong.contracts.end_of_life import end_findings
+from lienthong.contracts.examples import (
+    example_findings,
+    field_example_findings,
+    former_example_findings,
+)
 from lienthong.contracts.folder import Folder, read_folder
 from lienthong.contracts.frozen import read_frozen
-from lienthong.contracts.load import Contracts, build_contracts
+from lienthong.contracts.load import LIVE, Contracts, build_contracts
+from lienthong.contracts.mapping_rules import mapping_findings, overlap_findings
 from lienthong.contracts.release import changed_shapes, forgotten_contracts
 from lienthong.contracts.soundness import soundness_findings
 from lienthong.contracts.typed import class_collisions
@@ -19,9 +25,14 @@ def check(root: Path) -> list[Finding]:
     folder = read_folder(root)
     findings = [*folder.findings, *soundness_findings(folder)]
     contracts = _sound_ones(folder, {finding.file for finding in findings})
+    unfit = [*mapping_findings(folder, contracts.contracts)]
+    findings += [*unfit, *overlap_findings(folder, contracts.contracts)]
     findings += _behaviour_findings(folder, contracts.contracts.values())
+    if not unfit:
+        findings += _mapped_findings(folder, contracts.contracts)
     frozen, _, wrong = read_frozen(root)
     findings += [*wrong, *changed_shapes(contracts, frozen), *class_collisions(contracts)]
+    findings += end_findings(contracts)
     findings += forgotten_contracts(frozen, {*folder.contracts, *folder.unread})
     return sorted(set(findings))
 
@@ -35,6 +46,14 @@ def _sound_ones(folder: Folder, unsound: set[Path]) -> Contracts:
         cards={name: one for name, one in folder.cards.items() if one.file not in unsound},
     )
     return build_contracts(sound)
+
+
+def _mapped_findings(folder: Folder, contracts: Mapping[str, Contract]) -> Iterator[Finding]:
+    for contract in contracts.values():
+        former = contracts.get(str(contract.continues.topic)) if contract.continues is not None else None
+        examples = folder.examples.get(contract.topic)
+        if former is not None and former.status in LIVE and examples is not None and contract.valid_examples:
+            yield from former_example_findings(examples, contract, former)
 
 
 def _behaviour_findings(folder: Folder, contracts: Iterable[Contract]) -> Iterator[Finding]:

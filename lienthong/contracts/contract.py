@@ -123,6 +123,35 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Derivation:
+    """Where one field of the former major comes from, once facts are published as the newer one.
+
+    Paths are written as `mother/full_name`; a field that no derivation names keeps its own name.
+    """
+
+    path: str
+    """In the former major's data."""
+    sources: tuple[str, ...] = ()
+    """Paths in the newer major's data; several texts are joined."""
+    joined_by: str = " "
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """The former major's code for each code that it does not have."""
+    times: float | None = None
+    value: Any = None
+    """Always this, where there is no source."""
+    otherwise: Any = None
+    """This, where the source is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """The major that a contract goes on from, and how each of its facts is told in that one's words."""
+
+    topic: names.Topic
+    mapping: tuple[Derivation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One shared dataset, as its owner signed it."""
 
@@ -150,6 +179,10 @@ class Contract:
     step: Step | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     """What else it is, by procedure."""
+    end_of_life: date | None = None
+    """The last day on which it is promised; it may be extended, never shortened."""
+    continues: Continuation | None = None
+    """The former major, beside which this one runs until that one's end."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property

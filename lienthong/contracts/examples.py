@@ -10,6 +10,7 @@ import orjson
 from lienthong.contracts.contract import Contract, Field
 from lienthong.contracts.document import At, Document, Finding
 from lienthong.contracts.fields import iter_written
+from lienthong.contracts.mapping import Translation
 from lienthong.contracts.schema import field_schema, json_schema
 from lienthong.errors import ContractsNotSound, NotValid, Problem
 from lienthong.gate import Gate
@@ -27,7 +28,7 @@ def field_example_findings(document: Document, contract: Contract) -> Iterator[F
     }
     for path, item in contract.iter_fields():
         for position, value in enumerate(item.examples):
-            if not _is_valid(item, value):
+            if not is_valid(item, value):
                 at = (*places[path], "examples", position)
                 message = f"field `{path}` has an example that the field itself refuses."
                 yield document.finding(at, "example", message, "Correct the example or the field's bounds.")
@@ -36,7 +37,8 @@ def field_example_findings(document: Document, contract: Contract) -> Iterator[F
 _FIELDS: Final[At] = ("schema", 0, "properties")
 
 
-def _is_valid(item: Field, value: Any) -> bool:
+def is_valid(item: Field, value: Any) -> bool:
+    """Tell whether a field, by its own bounds, takes a value."""
     validator = jsonschema_rs.Draft202012Validator(
         field_schema(item), validate_formats=True, pattern_options=jsonschema_rs.RegexOptions(), offline=True
     )
@@ -61,6 +63,19 @@ def example_findings(document: Document, contract: Contract) -> Iterator[Finding
             )
     for position, example in enumerate(document.data["invalid"]):
         yield from _invalid(document, position, example, _problems(gate, contract, example))
+
+
+def former_example_findings(document: Document, contract: Contract, former: Contract) -> Iterator[Finding]:
+    """Tell each valid example in the former major's words, and ask that one's gate."""
+    gate = Gate([Shape.of(json_schema(former, f"{former.topic.major}.0.0"))])
+    translation = Translation(contract, former)
+    for position, example in enumerate(document.data["valid"]):
+        told = {**example, "data": translation.data(example["data"])}
+        if problems := _problems(gate, former, told):
+            listed = "; ".join(map(str, problems))
+            message = f"valid example {position + 1}, mapped to {former.topic}, is refused there: {listed}."
+            remedy = "Correct the mapping: during the overlap, such a fact would be refused on both topics."
+            yield document.finding(("valid", position), "mapping-example", message, remedy)
 
 
 def _problems(gate: Gate, contract: Contract, example: Mapping[str, Any]) -> tuple[Problem, ...]:

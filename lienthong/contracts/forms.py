@@ -165,6 +165,17 @@ _STEP: Final = _object(
         "legalBasis": _text(500, "[0-9]"),
     }
 )
+_PATH: Final = _text(200, "^[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*$")
+_DERIVATION: Final = _object(
+    {"field": _PATH},
+    **{"from": {"anyOf": [_PATH, _list(_PATH, 2, 10)]}},
+    joinedBy={"type": "string", "maxLength": 10},
+    codes={"type": "object", "additionalProperties": _text(64), "maxProperties": 500},
+    times={"type": "number", "exclusiveMinimum": 0, "maximum": 10**9},
+    value={"type": ["string", "number", "boolean"]},
+    otherwise={"type": ["string", "number", "boolean"]},
+)
+_CONTINUES: Final = _object({"topic": _text(120)}, mapping=_list(_DERIVATION, 0, 200))
 _PART: Final = _object({"procedure": _PROCEDURE, "part": _one_of(*PARTS)})
 _ROLE: Final = _object(
     {
@@ -217,6 +228,7 @@ _CONTRACT: Final = _object(
         opens=_OPENS,
         step=_STEP,
         parts=_list(_PART, 1, 20, distinct=True),
+        continues=_CONTINUES,
     ),
     authoritativeDefinitions=_list(_LINK),
     tags=_list(_text(60)),

@@ -18,7 +18,9 @@ from lienthong.errors import ContractsNotSound
 
 SCHEMAS: Final = "schemas"
 INDEX: Final = "index.json"
-_BESIDE: Final = (INDEX, "promises.json")
+ENDS: Final = "ends.json"
+"""Beside the frozen files: the last days that were announced."""
+_BESIDE: Final = (INDEX, ENDS, "promises.json")
 """What `release` keeps in the folder beside the frozen files, and writes anew."""
 _VERSION: Final = re.compile(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
 _PLACE: Final = re.compile(r"([a-z]+)/([a-z]+(?:-[a-z]+)*)/(" + _VERSION.pattern + r")\.json")

@@ -10,7 +10,9 @@ from lienthong import names
 from lienthong.contracts.contract import (
     Classification,
     Code,
+    Continuation,
     Contract,
+    Derivation,
     Field,
     Grant,
     InvalidExample,
@@ -21,6 +23,7 @@ from lienthong.contracts.contract import (
 from lienthong.contracts.document import Document, Finding
 from lienthong.contracts.fields import REFERENCE, key_fields
 from lienthong.contracts.folder import Folder, read_folder
+from lienthong.contracts.mapping_rules import mapping_findings
 from lienthong.contracts.soundness import soundness_findings
 from lienthong.errors import ContractsNotSound
 
@@ -67,7 +70,10 @@ def load_contracts(root: Path) -> Contracts:
     folder = read_folder(root)
     if findings := [*folder.findings, *soundness_findings(folder)]:
         raise not_sound(findings)
-    return build_contracts(folder)
+    contracts = build_contracts(folder)
+    if findings := [*mapping_findings(folder, contracts.contracts)]:
+        raise not_sound(findings)
+    return contracts
 
 
 def not_sound(findings: list[Finding]) -> ContractsNotSound:
@@ -124,6 +130,8 @@ def build_contract(topic: names.Topic, document: Document, examples: Document | 
         opens=_opening(custom["opens"]) if "opens" in custom else None,
         step=_step(custom["step"]) if "step" in custom else None,
         parts={one["procedure"]: one["part"] for one in custom.get("parts", ())},
+        end_of_life=date.fromisoformat(promises["endOfLife"]["value"]) if "endOfLife" in promises else None,
+        continues=_continuation(custom["continues"]) if "continues" in custom else None,
         raw=data,
     )
 
@@ -180,6 +188,26 @@ def _step(item: Mapping[str, Any]) -> Step:
         label_en=item["labelEn"],
         working_days=item["workingDays"],
         legal_basis=item["legalBasis"],
+    )
+
+
+def _continuation(item: Mapping[str, Any]) -> Continuation | None:
+    topic = names.find_topic(item["topic"])
+    if topic is None:
+        return None
+    return Continuation(topic, tuple(_derivation(one) for one in item.get("mapping", ())))
+
+
+def _derivation(item: Mapping[str, Any]) -> Derivation:
+    source = item.get("from", [])
+    return Derivation(
+        path=item["field"],
+        sources=(source,) if isinstance(source, str) else tuple(source),
+        joined_by=item.get("joinedBy", " "),
+        codes=item.get("codes", {}),
+        times=item.get("times"),
+        value=item.get("value"),
+        otherwise=item.get("otherwise"),
     )
 
 

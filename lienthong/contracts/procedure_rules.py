@@ -34,7 +34,7 @@ def procedure_findings(folder: Folder) -> Iterator[Finding]:
     opened: dict[str, _Said] = {}
     for one in said:
         if one.name == "opens" and isinstance(procedure := one.get("procedure"), str):
-            if procedure in opened:
+            if procedure in opened and not _same_event(one, opened[procedure]):
                 message = (
                     f"procedure {procedure} is opened twice, first by {opened[procedure].document.file}."
                 )
@@ -52,6 +52,12 @@ def _said(document: Document) -> Iterator[_Said]:
     for position, entry in enumerate(custom if isinstance(custom, list) else ()):
         if isinstance(entry, dict) and isinstance(name := entry.get("property"), str):
             yield _Said(document, name, entry.get("value"), (*CUSTOM, position))
+
+
+def _same_event(one: _Said, other: _Said) -> bool:
+    """Tell whether two contracts are majors of one event: what one is to a procedure, the other is too."""
+    first, second = (said.document.file.as_posix().rpartition(".v")[0] for said in (one, other))
+    return first == second
 
 
 def _fields(document: Document) -> dict[str, Mapping[str, Any]]:
@@ -108,7 +114,7 @@ def _steps(said: list[_Said], opened: Mapping[str, _Said]) -> Iterator[Finding]:
     for one in said:
         if one.name != "step" or not isinstance(name := one.get("name"), str):
             continue
-        if name in first:
+        if name in first and not _same_event(one, first[name]):
             message = f"step {name} is ended by two facts, first by {first[name].document.file}."
             yield one.finding("name", message, "Give each step a name of its own.")
         first.setdefault(name, one)

@@ -9,6 +9,8 @@ from typing import Final
 from lienthong import names
 from lienthong.contracts.contract import Contract
 from lienthong.contracts.document import Finding
+from lienthong.contracts.end_of_life import PLACE as ENDS_PLACE
+from lienthong.contracts.end_of_life import end_findings, ends_bytes
 from lienthong.contracts.frozen import (
     SCHEMAS,
     Frozen,
@@ -63,6 +65,7 @@ def _release(root: Path, *, write: bool) -> Released:
     frozen, index, findings = read_frozen(root)
     judged = verdicts(contracts, frozen)
     findings += [*changed_shapes(contracts, frozen), *class_collisions(contracts)]
+    findings += end_findings(contracts)
     findings += forgotten_contracts(frozen, {contract.topic for contract in contracts.contracts.values()})
     if findings:
         raise _refused(findings, judged)
@@ -72,7 +75,7 @@ def _release(root: Path, *, write: bool) -> Released:
         for contract in _live(contracts)
         if place(contract.topic, version := versions[str(contract.topic)]) not in index
     }
-    pages = _pages(contracts)
+    pages = _pages(contracts) | _ends(contracts)
     beside = {PROMISES: promises_bytes(contracts)}
     derived = _modules(contracts, versions) | pages | beside
     weakened = tuple(iter_weakened(contracts))
@@ -166,6 +169,12 @@ def _pages(contracts: Contracts) -> dict[Path, bytes]:
     """Write the page of procedures, where there are documents and a procedure."""
     page = procedures_page(contracts) if (contracts.root / PAGE).parent.is_dir() else None
     return {PAGE: page.encode()} if page else {}
+
+
+def _ends(contracts: Contracts) -> dict[Path, bytes]:
+    """Write the list of announced ends, where one was."""
+    ends = ends_bytes(contracts)
+    return {ENDS_PLACE: ends} if ends is not None else {}
 
 
 def _differs(path: Path, raw: bytes) -> bool:

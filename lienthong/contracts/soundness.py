@@ -246,6 +246,7 @@ def _promises(document: Document) -> Iterator[Finding]:
     wanted = ["latency", "frequency"] + ([] if _is_state(document) else ["retention"])
     if document.data.get("status") == "deprecated":
         wanted.append("endOfLife")
+    yield from _end(document, document.data.get("slaProperties"))
     for promise in wanted:
         if promise not in said:
             message = f"there is no promise of {promise}."
@@ -253,6 +254,17 @@ def _promises(document: Document) -> Iterator[Finding]:
             yield document.finding(at, "promise", message, remedy)
     for promise in sorted({one for one in said if said.count(one) > 1}):
         yield document.finding(at, "promise", f"{promise} is promised twice.", "Keep one.")
+
+
+def _end(document: Document, promises: Any) -> Iterator[Finding]:
+    for position, one in _items(promises):
+        if one.get("property") == "endOfLife" and isinstance(day := one.get("value"), str):
+            try:
+                date.fromisoformat(day)
+            except ValueError:
+                at: At = ("slaProperties", position, "value")
+                message = "the end of life is a day that does not exist."
+                yield document.finding(at, "promise", message, "Write YYYY-MM-DD.")
 
 
 def _custom(document: Document, at: At, custom: Any) -> Iterator[Finding]:

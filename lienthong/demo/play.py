@@ -20,7 +20,7 @@ import psutil
 from aiokafka import AIOKafkaConsumer
 
 from lienthong import intake, names
-from lienthong.cluster.apply import apply_contracts
+from lienthong.cluster.apply import apply_contracts, tell_changes
 from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import Contracts, load_contracts
 from lienthong.database import GONE, Connection
@@ -31,7 +31,7 @@ from lienthong.embedded import folder
 from lienthong.embedded.bus import Bus
 from lienthong.embedded.jars import Progress
 from lienthong.embedded.ports import HOST
-from lienthong.errors import BusNotUsable
+from lienthong.errors import BusNotUsable, LienThongError
 from lienthong.ledger import Ledger, draw_up
 from lienthong.ledger.topics import Show
 from lienthong.settings import load_bus
@@ -147,6 +147,9 @@ class Play:
                 for kind, _ in records:
                     counts[kind] = counts.get(kind, 0) + 1
             await asyncio.sleep(max(0.0, began + self.scale.seconds * number / TURNS - time.monotonic()))
+        # What was changed before the first fact, told behind the last; if not now, the next `apply` tells it.
+        with contextlib.suppress(LienThongError):
+            await asyncio.to_thread(tell_changes, self.contracts, self.data)
 
     async def _hand_in(self, name: str, records: list[tuple[str, bytes]]) -> None:
         """Put raw records into a department's intake, whenever its service has made the table."""

@@ -31,7 +31,8 @@ SETTINGS: Final = {
     "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
     "inter.broker.listener.name": "CLIENTS",
     "controller.listener.names": "CONTROLLER",
-    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    # By the second log in those whose password is being rotated.
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256",
     "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
     "sasl.mechanism.controller.protocol": "PLAIN",
     "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
@@ -123,6 +124,7 @@ def write_settings(node: Node, nodes: Sequence[Node], admin: str, controller: st
         "listener.name.clients.scram-sha-512.sasl.jaas.config": (
             f'{SCRAM} required username="{ADMIN}" password="{admin}";'
         ),
+        "listener.name.clients.scram-sha-256.sasl.jaas.config": f"{SCRAM} required;",
         "listener.name.controller.plain.sasl.jaas.config": (
             f'{PLAIN} required username="{CONTROLLER}" password="{controller}" '
             f'user_{CONTROLLER}="{controller}";'

@@ -22,6 +22,8 @@ class ReaderAccount:
 
     handled: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
+    by_sibling: int = 0
+    """Facts dealt with on the other major's topic, while two run side by side."""
     missing: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     """Events handled that no source committed."""
@@ -39,6 +41,7 @@ class ReaderAccount:
         return {
             "handled": self.handled,
             "set_aside": dict(self.set_aside),
+            "by_sibling": self.by_sibling,
             "missing": self.missing[:NAMED],
             "unknown": self.unknown[:NAMED],
             "without_letter": self.without_letter[:NAMED],

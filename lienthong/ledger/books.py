@@ -24,7 +24,7 @@ _MARKS: Final = """
 SELECT CASE WHEN length(id) = 36 AND pg_input_is_valid(id, 'uuid') THEN uuid_send(id::uuid)
         ELSE convert_to(id, 'UTF8') END AS id,
     CASE outcome WHEN 'handled' THEN NULL ELSE coalesce(code, outcome) END AS code,
-    handled_at > now() - $3::float8 * interval '1 second' AS is_recent
+    handled_at > now() - $3::float8 * interval '1 second' AS is_recent, record_offset < 0 AS by_sibling
 FROM lienthong.inbox WHERE consumer_group = $1 AND topic = $2
 """
 """Ids are packed as `identity` packs them."""
@@ -94,16 +94,18 @@ async def is_there(db: Connection, relation: str) -> bool:
 
 async def iter_marks(
     db: Connection, group: str, topic: str, seconds: float
-) -> AsyncIterator[tuple[bytes, str | None, bool]]:
+) -> AsyncIterator[tuple[bytes, str | None, bool, bool]]:
     """Walk what a group's inbox says of a topic.
 
     Yields:
         The event's identity; None where it was handled, else why it was set aside; whether that was in the
-        last so many seconds.
+        last so many seconds; whether it was dealt with as its sibling on another major's topic.
     """
     async with db.transaction(readonly=True):
-        async for packed, code, is_recent in db.cursor(_MARKS, group, topic, seconds, prefetch=AT_ONCE):
-            yield packed, code, is_recent
+        async for packed, code, is_recent, by_sibling in db.cursor(
+            _MARKS, group, topic, seconds, prefetch=AT_ONCE
+        ):
+            yield packed, code, is_recent, by_sibling
 
 
 async def iter_effects(db: Connection, group: str, topic: str) -> AsyncIterator[tuple[bytes, int]]:

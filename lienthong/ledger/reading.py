@@ -40,9 +40,14 @@ async def read_books(
     handled: set[bytes] = set()
     expected: Counter[bytes] = Counter()
     posted = letters.letters or set()
-    async for event, code, is_recent in books.iter_marks(db, group, account.topic, letters_seconds):
+    async for event, code, is_recent, by_sibling in books.iter_marks(
+        db, group, account.topic, letters_seconds
+    ):
         seen.add(event)
-        if code is None:
+        if by_sibling:
+            # Its effect, or its dead letter, stands with the other major's topic.
+            reader.by_sibling += 1
+        elif code is None:
             reader.handled += 1
             if log.history is not None:
                 handled.add(event)

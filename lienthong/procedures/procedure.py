@@ -89,7 +89,7 @@ class Procedure:
 
 def derive(contracts: Contracts) -> dict[str, Procedure]:
     """Derive every procedure that a contract opens, by its code."""
-    live = [contract for contract in contracts.contracts.values() if contract.status in LIVE]
+    live = _told_once(contracts)
     openings = [contract.opens for contract in live if contract.opens is not None]
     names = {opening.name: opening.procedure for opening in openings}
     derived = {}
@@ -99,6 +99,20 @@ def derive(contracts: Contracts) -> dict[str, Procedure]:
         ]
         derived[opening.procedure] = Procedure(opening, tuple(_in_order(facts)))
     return derived
+
+
+def _told_once(contracts: Contracts) -> list[Contract]:
+    """List the contracts in force, of two majors of an event the former: its topic has every fact of both."""
+    live = {name: one for name, one in contracts.contracts.items() if one.status in LIVE}
+    told = dict(live)
+    for name, one in live.items():
+        former = live.get(str(one.continues.topic)) if one.continues is not None else None
+        if former is not None:
+            del told[name]
+            known = {grant.group for grant in former.grants}
+            gone_over = tuple(grant for grant in one.grants if grant.group not in known)
+            told[str(former.topic)] = replace(former, grants=(*former.grants, *gone_over))
+    return list(told.values())
 
 
 def identities(

@@ -22,6 +22,24 @@ class Agency(Data):
     successor_code: str | None = None
 
 
+class ChangeApplied(Data):
+    """Thay đổi trên trục."""
+
+    TOPIC: ClassVar[str] = "science.change-applied.v1"
+    SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+    change_id: str
+    run_id: str
+    cluster_id: str
+    kind: str
+    name: str
+    before: str
+    after: str
+    reason: str | None = None
+    applied_by: str
+    applied_at: AwareDatetime
+
+
 class UnitFormerUnits(Data):
     """Đơn vị cũ (Unit)."""
 
@@ -100,6 +118,7 @@ class RetailLicenceGranted(Data):
 
 PUBLISHES: Final[dict[str, type[Data]]] = {
     "science.agency.v1": Agency,
+    "science.change-applied.v1": ChangeApplied,
     "science.unit.v1": Unit,
 }
 READS: Final[dict[str, type[Data]]] = {

@@ -167,12 +167,16 @@ def test_a_retention_that_somebody_changed_is_put_right(town, admin):
     assert [(c.before, c.after) for c in town.apply().changes] == [("retention.ms -1", "retention.ms 90 d")]
 
 
-def test_partitions_are_never_added_to_a_topic_with_keys(town, admin):
+def test_partitions_are_added_in_place_and_never_taken_away(town, admin):
     town.apply()
-    plan = town.apply(partitions=4)
-    assert plan.changes == ()
-    assert any("order of each key" in remark.reason for remark in plan.impossible)
-    assert len(admin.list_topics(town.topic, timeout=10).topics[town.topic].partitions) == 2
+    town.write(town.writer, b'{"number_id":"1"}')
+    assert [(c.kind, c.before, c.after) for c in town.apply(partitions=4).changes] == [
+        ("partitions", "2", "4")
+    ]
+    assert len(admin.list_topics(town.topic, timeout=10).topics[town.topic].partitions) == 4
+    assert town.read(town.reader) == b'{"number_id":"1"}'
+    fewer = town.apply(partitions=3)
+    assert (fewer.changes, len(fewer.impossible)) == ((), 1)
 
 
 def test_passwords_are_kept_where_only_their_owner_reads_them(town):

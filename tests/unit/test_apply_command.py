@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from lienthong.cluster.databases import Postgres
 from lienthong.commands import apply as commands
+from lienthong.commands import rotate as rotation
 from lienthong.errors import SettingsNotUsable
 from lienthong.settings import far_servers
 
@@ -55,6 +56,16 @@ def test_a_database_without_a_cluster_is_not_guessed(refusal):
 def test_a_database_needs_a_password_file(refusal):
     cluster = ("--bootstrap-servers=kafka-1:9092", "--password-file=FILE")
     assert "--database-password-file" in refusal(*cluster, "--database-url=postgresql://postgres@db:5432")
+
+
+@pytest.mark.parametrize("words", [(), ("health", "--all")])
+def test_whose_password_is_rotated_is_never_guessed(tmp_path, words):
+    app = Typer()
+    rotation.register(app)
+    app.command("other")(lambda: None)
+    found = CliRunner().invoke(app, ["rotate", "--data", str(tmp_path), *words]).exception
+    assert isinstance(found, SettingsNotUsable)
+    assert "not said whose password" in str(found)
 
 
 def test_an_address_of_a_database_is_read():

@@ -17,6 +17,7 @@ from lienthong.cluster.desired import desired
 from lienthong.cluster.plan import ITERATIONS, MECHANISM, Plan, compare, shown
 from lienthong.cluster.state import Access, Actual, DatabaseState, Desired, TopicShape
 from lienthong.errors import ContractsNotSound
+from lienthong.login import STAND_IN_MECHANISM
 from tests.paper import contract, contracts, grant
 
 TODAY = date(2025, 11, 14)
@@ -28,6 +29,7 @@ BIRTH = contract(
 )
 UNIT = contract("science.unit.v1", classification="public", is_state=True, retention_seconds=0, partitions=1)
 CITY = contracts(BIRTH, UNIT, departments=["health", "justice", "science"])
+CITY_TOPICS = desired(CITY, 1, TODAY).topics
 EMPTY = Actual(
     topics={}, users={}, access=frozenset(), quotas={}, databases=DatabaseState(frozenset(), {}, frozenset())
 )
@@ -153,13 +155,31 @@ def test_what_is_in_no_contract_is_reported_and_never_removed():
     }
 
 
-def test_another_number_of_partitions_is_refused_because_it_breaks_the_order_of_keys():
+def with_partitions(wanted: Desired, topic: str, partitions: int) -> Actual:
+    shape = dataclasses.replace(wanted.topics[topic], partitions=partitions)
+    return as_wanted(wanted, topics={**wanted.topics, topic: shape})
+
+
+def test_partitions_are_added_with_a_warning_about_the_order_of_keys():
     wanted = desired(CITY, 1, TODAY)
-    birth = wanted.topics["health.birth-notified.v1"]
-    topics = {**wanted.topics, "health.birth-notified.v1": dataclasses.replace(birth, partitions=3)}
-    plan = compare(wanted, as_wanted(wanted, topics=topics))
+    plan = compare(wanted, with_partitions(wanted, "health.birth-notified.v1", 3))
+    assert changed(plan, "partitions") == {"health.birth-notified.v1": ("3", "6")}
+    assert "before an older one of its key" in plan.changes[0].warning
+    assert plan.impossible == ()
+
+
+def test_partitions_are_never_taken_away():
+    wanted = desired(CITY, 1, TODAY)
+    plan = compare(wanted, with_partitions(wanted, "health.birth-notified.v1", 8))
     assert plan.changes == ()
-    assert "order of each key" in plan.impossible[0].reason
+    assert "Kafka takes none away" in plan.impossible[0].reason
+
+
+def test_a_state_keeps_its_partitions_because_an_old_state_would_stay_in_the_other_one():
+    more = contracts(BIRTH, dataclasses.replace(UNIT, partitions=2), departments=["justice"])
+    plan = compare(desired(more, 1, TODAY), as_wanted(desired(more, 1, TODAY), topics=CITY_TOPICS))
+    assert plan.changes == ()
+    assert "old state would stay" in plan.impossible[0].reason
 
 
 def test_a_topic_with_one_copy_never_asks_for_two_in_sync():
@@ -287,8 +307,61 @@ def test_another_cluster_is_asked_for_no_database():
 def test_a_plan_says_itself_in_json_without_what_it_takes_to_do_it():
     plan = compare(desired(CITY, 1, TODAY), EMPTY)
     assert {frozenset(change) for change in plan.as_json()["changes"]} == {
-        frozenset({"kind", "name", "before", "after"})
+        frozenset({"kind", "name", "before", "after", "reason", "warning"})
     }
+
+
+def test_a_grant_that_is_over_is_closed_by_its_date_and_says_which_day_that_was():
+    plan = compare(desired(CITY, 1, date(2028, 1, 1)), as_wanted(desired(CITY, 1, TODAY)))
+    (closing,) = [change for change in plan.changes if change.by_date]
+    assert (closing.name, closing.after) == ("justice → topic health.birth-notified.v1", "nothing")
+    assert closing.reason == "the grant's last day was 2027-12-31"
+
+
+def test_a_grant_that_was_taken_back_waits_for_a_person_and_says_so():
+    revoked = contracts(dataclasses.replace(BIRTH, grants=()), UNIT, departments=["justice"])
+    plan = compare(desired(revoked, 1, TODAY), as_wanted(desired(CITY, 1, TODAY)))
+    (closing,) = [change for change in plan.changes if change.kind == "access"]
+    assert (closing.by_date, closing.reason) == (False, "no contract grants it")
+
+
+def test_a_grant_that_is_over_closes_nothing_that_another_of_the_same_department_opens():
+    other = dataclasses.replace(grant("justice", "statistics"), until=date(2030, 1, 1))
+    both = dataclasses.replace(BIRTH, grants=(*BIRTH.grants, other))
+    after = desired(contracts(both, UNIT, departments=["justice"]), 1, date(2028, 1, 1))
+    assert ("read", "topic health.birth-notified.v1") in may(after, "justice")
+    assert not after.ended
+
+
+def test_a_new_grant_says_purpose_end_and_legal_basis():
+    plan = compare(desired(CITY, 1, TODAY), EMPTY)
+    (opening,) = [c for c in plan.changes if c.name == "justice → topic health.birth-notified.v1"]
+    assert opening.reason == "birth-registration, until 2027-12-31: Nghị định 63/2024/NĐ-CP"
+
+
+def test_a_rotation_that_was_begun_is_left_to_its_own_command():
+    wanted = desired(CITY, 1, TODAY)
+    found = as_wanted(wanted)
+    users = {**found.users, "justice": {MECHANISM: ITERATIONS, STAND_IN_MECHANISM: ITERATIONS}}
+    databases = found.databases._replace(roles=found.databases.roles | {"justice-next"})
+    begun = dataclasses.replace(found, users=users, databases=databases, standing_in=frozenset({"justice"}))
+    plan = compare(wanted, begun)
+    assert plan.changes == ()
+    assert [(remark.about, remark.name) for remark in plan.remarks] == [("waiting", "justice")]
+    assert "lienthong rotate justice" in plan.remarks[0].reason
+
+
+def test_what_a_rotation_left_behind_is_ended():
+    wanted = desired(CITY, 1, TODAY)
+    found = as_wanted(wanted)
+    users = {**found.users, "justice": {MECHANISM: ITERATIONS, STAND_IN_MECHANISM: ITERATIONS}}
+    databases = found.databases._replace(roles=found.databases.roles | {"justice-next"})
+    plan = compare(wanted, dataclasses.replace(found, users=users, databases=databases))
+    assert {(c.kind, c.name, c.before, c.after) for c in plan.changes} == {
+        ("user", "justice", "a password that stood in", "nothing"),
+        ("database", "justice", "a password that stood in", "nothing"),
+    }
+    assert plan.remarks == ()
 
 
 WANTED = desired(CITY, 3, TODAY)
