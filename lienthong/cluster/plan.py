@@ -53,7 +53,7 @@ class Remark:
     """What `apply` leaves as it is.
 
     `unknown` is on the cluster and in no contract; `impossible` is asked by a contract but cannot be done to
-    what exists; `waiting` is a contract or a grant that is not in force, or a rotation that is not at its end.
+    what exists; `waiting` is a contract or grant that is not in force, or a rotation that has not ended.
     """
 
     about: Literal["unknown", "impossible", "waiting"]
