@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, Literal
 
 from lienthong.cluster.desired import in_sync
@@ -54,8 +55,8 @@ class Remark:
     """What `apply` leaves as it is.
 
     `unknown` is on the cluster and in no contract; `impossible` is asked by a contract but cannot be done to
-    what exists; `waiting` is a contract that is not in force; `held` is over, but still read; `over` may be
-    removed, when somebody says so.
+    what exists; `waiting` is a contract or grant that is not in force, or a rotation that has not ended; `held`
+    is over, but still read; `over` may be removed, when somebody says so.
     """
 
     about: Literal["unknown", "impossible", "waiting", "held", "over"]
@@ -96,6 +97,10 @@ def compare(wanted: Desired, found: Actual) -> Plan:
     items += [
         Remark("waiting", "contract", name, f"its status is {status}: it becomes effective as active")
         for name, status in sorted(wanted.waiting.items())
+    ]
+    items += [
+        Remark("waiting", "grant", f"{principal.removeprefix('User:')} → {target}", _over(day))
+        for (principal, target), day in sorted(wanted.ended.items())
     ]
     return Plan(
         tuple(item for item in items if isinstance(item, Change)),
@@ -264,6 +269,10 @@ def _quotas(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             yield Change("quota", name, _listed(before), _listed(after), quotas=quotas)
     for name in sorted(found.quotas.keys() - wanted.quotas.keys() - found.users.keys()):
         yield Remark("unknown", "quota", name, "is no department of the contracts")
+
+
+def _over(day: date) -> str:
+    return f"its last day, {day}, is over: it opens nothing. Take it out, or agree on a later day"
 
 
 def _why(wanted: Desired, which: tuple[str, str], *, closes: bool) -> str:

@@ -12,12 +12,12 @@ Stopped anywhere, it goes on where it was: what the file holds says how far it h
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lienthong.cluster.admin import await_login
 from lienthong.cluster.alone import record_cluster, working_alone
@@ -118,7 +118,7 @@ class Rotation:
         return read_secret(self.cluster.secret(department))
 
 
-def _wait_for(work: Callable[..., object], *arguments: object) -> None:
+def _wait_for(work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
     """Run a coroutine function to its end on a thread of its own."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(lambda: asyncio.run(work(*arguments))).result()  # type: ignore[arg-type]
+        thread.submit(lambda: asyncio.run(work(*arguments))).result()

@@ -318,6 +318,15 @@ def test_a_grant_that_is_over_is_closed_by_its_date_and_says_which_day_that_was(
     assert closing.reason == "the grant's last day was 2027-12-31"
 
 
+def test_a_grant_with_a_day_that_is_past_opens_nothing_and_is_told():
+    plan = compare(desired(CITY, 1, date(2028, 1, 1)), EMPTY)
+    assert [change.name for change in plan.changes if change.name.startswith("justice → topic health.")] == []
+    assert [(r.about, r.kind, r.name) for r in plan.remarks] == [
+        ("waiting", "grant", "justice → topic health.birth-notified.v1")
+    ]
+    assert "its last day, 2027-12-31, is over" in plan.remarks[0].reason
+
+
 def test_a_grant_that_was_taken_back_waits_for_a_person_and_says_so():
     revoked = contracts(dataclasses.replace(BIRTH, grants=()), UNIT, departments=["justice"])
     plan = compare(desired(revoked, 1, TODAY), as_wanted(desired(CITY, 1, TODAY)))
