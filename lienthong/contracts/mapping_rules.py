@@ -241,10 +241,8 @@ def _code_misfit(old: Field, new: Field, codes: Mapping[str, Any]) -> str:
     mine, theirs = {code.value for code in new.codes}, {code.value for code in old.codes}
     if mine and (stray := sorted(codes.keys() - mine)):
         return f"it translates {', '.join(stray)}, which is no code of it"
-    if not theirs:
-        return ""
-    if not mine:
+    if theirs and not mine:
         return "any text may stand in it, and the former field has a code list"
-    if unknown := sorted(code for code in mine if codes.get(code, code) not in theirs):
+    if unknown := sorted(code for code in mine if not is_valid(old, codes.get(code, code))):
         return f"the former field has no code for {', '.join(unknown)} (translate it: `codes`)"
     return ""
