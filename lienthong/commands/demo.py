@@ -25,7 +25,7 @@ from lienthong.settings import find_data, find_root
 
 BIRTHS: Final = 10 / 15
 """The share of births among dossiers; deaths and licences are in proportion (docs/decisions/0022)."""
-DOSSIERS_A_SECOND: Final = 40
+DOSSIERS_A_SECOND: Final = 50
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def demo(
     pace: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Seconds over which the input comes in; else 12, or one for each 40 dossiers."
+            min=0, help="Seconds over which the input comes in; else 12, or one for each 50 dossiers."
         ),
     ] = None,
     once: Annotated[
@@ -149,6 +149,8 @@ def table(story: Story) -> Table:
 def summary(story: Story, ledger: Ledger, asked: list[Sums]) -> Group:
     """Draw the account for a person."""
     told = Text(f"{spared(asked)}\n" if asked else "")
+    memory = ", ".join(f"{name} {most:.0f}" for name, most in sorted(story.peak_mb.items()))
+    told.append(f"Bộ nhớ cao nhất · peak memory, MB: {memory}; đĩa · disk {story.disk_mb:.0f}\n")
     told.append(
         f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s"
     )
@@ -180,7 +182,7 @@ def _report(play: Play, ledger: Ledger, asked: list[Sums]) -> dict[str, Any]:
         "first_event_seconds": story.first_event_seconds,
         "fed": story.fed,
         "peak_mb": story.peak_mb,
-        "disk_mb": play.disk_mb(),
+        "disk_mb": story.disk_mb,
         "declared_once": {one.form.form: one.as_json() for one in asked},
         **ledger.as_json(),
     }
