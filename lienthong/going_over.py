@@ -94,8 +94,9 @@ async def _verify(
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    await consumer.topics()  # else the client has not heard of a topic that it does not read
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    # The consumer itself knows the partitions of what it reads only, and this decides what it is to read.
+    cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
+    return [TopicPartition(topic, number) for number in sorted(cluster.partitions_for_topic(topic) or ())]
 
 
 async def _is_published(consumer: AIOKafkaConsumer, topic: str) -> bool:

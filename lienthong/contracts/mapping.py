@@ -61,8 +61,9 @@ class Translation:
         """Make a value of the former field's kind out of what `get` finds."""
         if old.logical_type == "object":
             inner = self._object(old.fields, new.fields if new is not None else (), f"{path}/")
-            # Where the newer major has no such object, derivations may still fill the former one's fields.
-            return lambda root, here: inner(root, get(root, here) or {}) or None
+            if new is None:  # only derivations may fill it
+                return lambda root, _: inner(root, {}) or None
+            return lambda root, here: _told(inner, root, get(root, here))
         if old.logical_type == "array" and old.items is not None and old.items.fields:
             fields = new.items.fields if new is not None and new.items is not None else ()
             each = self._object(old.items.fields, fields, f"{path}/*/")
@@ -115,6 +116,10 @@ def _at(data: Any, steps: Sequence[str]) -> Any:
     for step in steps:
         data = data.get(step) if isinstance(data, dict) else None
     return data
+
+
+def _told(make: Get, root: Data, found: Any) -> Any:
+    return make(root, found) if isinstance(found, dict) else None
 
 
 def _each(make: Get, root: Data, elements: Any) -> list[Any] | None:

@@ -76,6 +76,14 @@ def _continuation(
         yield document.finding((*at, "mapping"), RULE, message, remedy)
 
 
+def mapping_flaws(contract: Contract, former: Contract) -> Iterator[Flaw]:
+    """List everything for which a mapping does not fit, wherever it stands."""
+    continues = contract.continues or Continuation(former.topic)
+    for derivation in continues.mapping:
+        yield from _derivation_flaws(contract, former, continues, derivation)
+    yield from _Fields(contract, former, continues).flaws()
+
+
 def _is_newer_name(topic: names.Topic, former: names.Topic) -> bool:
     return topic[:2] == former[:2] and topic.major > former.major
 
@@ -116,7 +124,7 @@ def _derivation_flaws(
             f"`{path}` needs either `from` or `value`.",
             "Say where it comes from, or which value it always has.",
         )
-    for fixed in (derivation.value, derivation.otherwise):
+    for fixed in (derivation.value, derivation.otherwise, *derivation.codes.values()):
         if fixed is not None and not is_valid(old, fixed):
             yield f"`{path}` would get a value that its own field refuses.", "Correct the value."
     for source in derivation.sources:
@@ -213,13 +221,13 @@ def _misfit(old: Field, new: Field, derivation: Derivation, *, joined: bool) -> 
     if CLASSIFICATIONS.index(new.classification) > CLASSIFICATIONS.index(old.classification):
         return f"it is {new.classification}, and the former field only {old.classification}"
     kinds: tuple[str, str] = (new.logical_type, old.logical_type)
+    if derivation.codes and (joined or kinds != ("string", "string")):
+        return "only codes can be translated"
     if joined:
         return "" if kinds == ("string", "string") and not old.codes else "only texts can be joined into one"
     if derivation.times is not None:
         numbers = {"integer", "number"}
         return "" if set(kinds) <= numbers else "only numbers can be multiplied"
-    if derivation.codes and kinds != ("string", "string"):
-        return "only codes can be translated"
     derived = bool(derivation.sources)
     if kinds[0] != kinds[1] and kinds != ("integer", "number") and not (derived and kinds == _TO_DAY):
         return f"it is of type {kinds[0]}, not {kinds[1]}"
@@ -233,10 +241,8 @@ def _code_misfit(old: Field, new: Field, codes: Mapping[str, Any]) -> str:
     mine, theirs = {code.value for code in new.codes}, {code.value for code in old.codes}
     if mine and (stray := sorted(codes.keys() - mine)):
         return f"it translates {', '.join(stray)}, which is no code of it"
-    if not theirs:
-        return ""
-    if not mine:
+    if theirs and not mine:
         return "any text may stand in it, and the former field has a code list"
-    if unknown := sorted(code for code in mine if codes.get(code, code) not in theirs):
+    if unknown := sorted(code for code in mine if not is_valid(old, codes.get(code, code))):
         return f"the former field has no code for {', '.join(unknown)} (translate it: `codes`)"
     return ""

@@ -101,6 +101,7 @@ SPOILED = {
     "a code that the former has not": (", codes: {grave: unsound}", "", "no code for grave"),
     "a translation of no code": ("{grave: unsound}", "{grave: unsound, odd: sound}", "odd, which is no code"),
     "a translation into no code": ("{grave: unsound}", "{grave: odd}", "no code for grave"),
+    "a translation of no text": ("times: 10000", "codes: {grave: sound}", "only codes can be translated"),
     "a text where a code is asked": (
         "from: finding/verdict, codes: {grave: unsound}",
         "from: market_code",
