@@ -18,6 +18,7 @@ from lienthong.cluster.databases import Postgres
 from lienthong.cluster.hand_out import hand_out as give_copies
 from lienthong.cluster.plan import Plan
 from lienthong.contracts import load_contracts
+from lienthong.contracts.confirm import refuse_guesses
 from lienthong.errors import BusNotUsable, ContractsNotSound, SettingsNotUsable
 from lienthong.settings import embedded_environment, far_servers, find_data, find_root, load_bus
 
@@ -73,6 +74,8 @@ def apply(
     Example: lienthong apply --yes
     """
     contracts = load_contracts(find_root())
+    if bootstrap_servers is not None:
+        refuse_guesses(contracts)
     place, today = find_data(data), _today()
     connection = _connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
     postgres = _postgres(connection, database_url, database_password_file)
