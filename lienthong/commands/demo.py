@@ -149,6 +149,8 @@ def table(story: Story) -> Table:
 def summary(story: Story, ledger: Ledger, asked: list[Sums]) -> Group:
     """Draw the account for a person."""
     told = Text(f"{spared(asked)}\n" if asked else "")
+    memory = ", ".join(f"{name} {most:.0f}" for name, most in sorted(story.peak_mb.items()))
+    told.append(f"Bộ nhớ cao nhất · peak memory, MB: {memory}; đĩa · disk {story.disk_mb:.0f}\n")
     told.append(
         f"{story.settled_seconds or story.seconds()} s; first event after {story.first_event_seconds} s"
     )
@@ -180,7 +182,7 @@ def _report(play: Play, ledger: Ledger, asked: list[Sums]) -> dict[str, Any]:
         "first_event_seconds": story.first_event_seconds,
         "fed": story.fed,
         "peak_mb": story.peak_mb,
-        "disk_mb": play.disk_mb(),
+        "disk_mb": story.disk_mb,
         "declared_once": {one.form.form: one.as_json() for one in asked},
         **ledger.as_json(),
     }

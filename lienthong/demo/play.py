@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,8 +39,8 @@ from lienthong.settings import load_bus
 MARK: Final = "demo"
 """A file of this name says that a data folder holds a demo's data and nothing else."""
 
-LOOK_SECONDS, LOOKS_LEAVE = (0.5, 10.0), 20
-"""Between two looks, at least and at most; looking takes one part in so many of the time."""
+LOOK_SECONDS, LOOKS_LEAVE = (0.5, 10.0), 5
+"""Between two looks, at least and at most; a long look is followed by a rest so many times as long."""
 STALL_SECONDS: Final = 60.0
 """Nothing moves for so long: the account is drawn up as it stands."""
 
@@ -60,6 +60,8 @@ class Story:
     rows: list[dict[str, Any]] = field(default_factory=list)
     peak_mb: dict[str, float] = field(default_factory=dict)
     """Greatest resident memory seen of each process, megabytes; of PostgreSQL with its sessions."""
+    disk_mb: float = 0.0
+    """What the whole city takes on the disk at its account, megabytes."""
     refused: dict[str, int] = field(default_factory=dict)
     """Refused facts by the topic they were meant for."""
 
@@ -185,7 +187,8 @@ class Play:
                 if time.monotonic() - moved > STALL_SECONDS:
                     return
                 least, most = LOOK_SECONDS
-                await asyncio.sleep(min(max(least, LOOKS_LEAVE * (time.monotonic() - began)), most))
+                rest = least if state is None else LOOKS_LEAVE * (time.monotonic() - began)
+                await asyncio.sleep(min(max(least, rest), most))
         finally:
             fed.cancel()
             listening.cancel()
@@ -214,11 +217,13 @@ class Play:
                     used += sum(_own_memory(session) for session in process.children())
                 self.story.peak_mb[name] = max(round(used / 1e6, 1), self.story.peak_mb.get(name, 0.0))
 
-    def disk_mb(self) -> float:
-        """Measure what the whole city takes on the disk, megabytes."""
-        return round(
-            sum(file.lstat().st_blocks * 512 for file in self.data.rglob("*") if file.is_file()) / 1e6, 1
-        )
+    def _measure_disk(self) -> float:
+        """Measure what the whole city takes on the disk, megabytes; files may go meanwhile."""
+        used = 0
+        for file in self.data.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                used += file.lstat().st_blocks * 512
+        return round(used / 1e6, 1)
 
     def _is_settled(self, state: tuple[Any, ...]) -> bool:
         waiting, rows = state
@@ -229,6 +234,7 @@ class Play:
         rooms = [room.name for room in find_rooms(self.root)]
         waiting = 0
         published: dict[str, int] = {}
+        first: datetime | None = None
         dealt: dict[tuple[str, str], Any] = {}
         for name in rooms:
             db = await self._database(name)
@@ -236,8 +242,11 @@ class Play:
                 "SELECT (SELECT count(*) FROM lienthong.intake) + (SELECT count(*) FROM lienthong.outbox)"
                 " + (SELECT count(*) FROM lienthong.dead_letter)"
             )
-            for row in await db.fetch("SELECT topic, count(*) FROM lienthong.published GROUP BY 1"):
+            for row in await db.fetch(
+                "SELECT topic, count(*), min(acknowledged_at) AS first FROM lienthong.published GROUP BY 1"
+            ):
                 published[row["topic"]] = row["count"]
+                first = min(first or row["first"], row["first"])
             for row in await db.fetch(
                 "SELECT topic, consumer_group, count(*) FILTER (WHERE outcome = 'handled') AS handled,"
                 " count(*) FILTER (WHERE outcome <> 'handled') AS set_aside,"
@@ -245,8 +254,9 @@ class Play:
                 " extract(epoch FROM handled_at - recorded)) AS latency FROM lienthong.inbox GROUP BY 1, 2"
             ):
                 dealt[row["topic"], row["consumer_group"]] = row
-        if published and self.story.first_event_seconds is None:
-            self.story.first_event_seconds = self.story.seconds()
+        if first is not None and self.story.first_event_seconds is None:
+            ago = (datetime.now(UTC) - first).total_seconds()
+            self.story.first_event_seconds = round(self.story.seconds() - ago, 1)
         self.story.rows = [*self._rows(rooms, published, dealt)]
         return waiting, tuple((row["topic"], row["group"], row["lag"], row["in"]) for row in self.story.rows)
 
@@ -273,7 +283,8 @@ class Play:
                 }
 
     async def account(self, show: Show) -> Ledger:
-        """Balance the ledger."""
+        """Balance the ledger, and measure what the city takes on the disk."""
+        self.story.disk_mb = await asyncio.to_thread(self._measure_disk)
         return await draw_up(self.contracts, self.data, show)
 
     async def declared_once(self) -> list[Sums]:

@@ -13,6 +13,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS birth (
     notification_id text PRIMARY KEY,
     notification    jsonb,
+    notified_times  integer NOT NULL DEFAULT 0,
     dossier         jsonb,
     is_annulled     boolean NOT NULL DEFAULT false,
     opened_at       timestamptz NOT NULL DEFAULT now()
@@ -54,8 +55,8 @@ CREATE OR REPLACE VIEW awaiting AS
     FROM birth WHERE (notification IS NULL OR dossier IS NULL) AND NOT is_annulled;
 -- What each fact about births came to; a dossier is either kept or turned down on the spot.
 CREATE OR REPLACE VIEW birth_effect (consumer_group, topic, key, times) AS
-    SELECT 'justice.birth-registration', 'health.birth-notified.v1', notification_id, 1::bigint
-    FROM birth WHERE notification IS NOT NULL
+    SELECT 'justice.birth-registration', 'health.birth-notified.v1', notification_id, notified_times
+    FROM birth WHERE notified_times > 0
     UNION ALL SELECT 'justice.birth-registration', 'health.birth-notice-annulled.v1', notification_id, 1
     FROM birth WHERE is_annulled
     UNION ALL SELECT 'justice.birth-registration', 'onestop.dossier-submitted.v1', notification_id, 1
@@ -70,8 +71,9 @@ CREATE OR REPLACE VIEW birth_effect (consumer_group, topic, key, times) AS
 """
 
 _NOTE_NOTIFICATION = """
-INSERT INTO birth (notification_id, notification) VALUES ($1, $2)
-ON CONFLICT (notification_id) DO UPDATE SET notification = excluded.notification RETURNING *
+INSERT INTO birth (notification_id, notification, notified_times) VALUES ($1, $2, 1)
+ON CONFLICT (notification_id) DO UPDATE
+SET notification = excluded.notification, notified_times = birth.notified_times + 1 RETURNING *
 """
 _NOTE_DOSSIER = """
 INSERT INTO birth (notification_id, dossier) VALUES ($1, $2)

@@ -12,6 +12,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS child (
     notification_id     text PRIMARY KEY,
     notice              jsonb,
+    notices             integer NOT NULL DEFAULT 0,
     dossiers            jsonb NOT NULL DEFAULT '{}',
     registered          jsonb,
     registration_number text UNIQUE,
@@ -52,8 +53,8 @@ CREATE OR REPLACE VIEW awaiting AS
     FROM child WHERE registration_number IS NULL AND annulled_at IS NULL;
 -- What the department did about every fact that it reads; the ledger holds it against the bus.
 CREATE OR REPLACE VIEW effect (consumer_group, topic, key, times) AS
-    SELECT 'police.residence-registration', 'health.birth-notified.v1', notification_id, 1::bigint
-    FROM child WHERE notice IS NOT NULL
+    SELECT 'police.residence-registration', 'health.birth-notified.v1', notification_id, notices
+    FROM child WHERE notices > 0
     UNION ALL SELECT 'police.residence-registration', 'onestop.dossier-submitted.v1', notification_id, 1
     FROM child, jsonb_object_keys(dossiers)
     UNION ALL SELECT 'police.residence-registration', 'justice.birth-registered.v1',
@@ -71,8 +72,9 @@ CREATE OR REPLACE VIEW effect (consumer_group, topic, key, times) AS
 """
 
 _NOTE_NOTICE = """
-INSERT INTO child (notification_id, notice) VALUES ($1, $2)
-ON CONFLICT (notification_id) DO UPDATE SET notice = excluded.notice RETURNING *
+INSERT INTO child (notification_id, notice, notices) VALUES ($1, $2, 1)
+ON CONFLICT (notification_id) DO UPDATE
+SET notice = excluded.notice, notices = child.notices + 1 RETURNING *
 """
 _NOTE_DOSSIER = """
 INSERT INTO child (notification_id, dossiers) VALUES ($1, $2)

@@ -20,7 +20,8 @@ from lienthong.procedures.trail import Trail
 from lienthong.testing import until
 from lienthong.working_days import due_on
 from tests.broker.scratch import City
-from tests.journeys.town import ALL_THREE, Town, birth, birth_dossier, death, death_dossier
+from tests.journeys.papers import ALL_THREE, birth, birth_dossier, death, death_dossier
+from tests.journeys.town import Town
 
 COMPLETED = "onestop.dossier-completed.v1"
 Asked = Callable[..., Awaitable[tuple[int, str, str]]]
