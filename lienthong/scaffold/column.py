@@ -32,6 +32,7 @@ KINDS: Final[Mapping[str, LogicalType]] = {
 }
 """PostgreSQL's types that a field can hold, with their types in a contract."""
 UUID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_ENDINGS: Final[Mapping[LogicalType, str]] = {"timestamp": "_at", "date": "_on"}
 _IDENTIFIERS: Final = ("_id", "_code", "_number")
 _TAKEN: Final = frozenset({"date", "str", "int", "float", "bool", "tuple", "datetime", "dict", "retracted"})
 MOST_NAME: Final = 50
@@ -72,7 +73,7 @@ def name_columns(columns: Sequence[tuple[str, str, bool]]) -> dict[str, str]:
         field = _named(name, KINDS.get(kind, "string"), is_key=is_key)
         number = 2
         while field in named.values():
-            ending = next((one for one in ("_at", "_on", *_IDENTIFIERS) if field.endswith(one)), "")
+            ending = next((one for one in (*_ENDINGS.values(), *_IDENTIFIERS) if field.endswith(one)), "")
             field = f"{field.removesuffix(ending)}_{number}{ending}"
             number += 1
         named[name] = field
@@ -84,11 +85,10 @@ def _named(name: str, kind: LogicalType, *, is_key: bool) -> str:
     field = plain(name)[:MOST_NAME].strip("_") or "field"
     if not field[0].isalpha():
         field = f"field_{field}"
-    for ending, expected in (("_at", "timestamp"), ("_on", "date")):
-        if kind == expected and not field.endswith(ending):
-            return field.removesuffix("_on").removesuffix("_at") + ending
-        if kind != expected and field.endswith(ending):
-            field = f"{field}_value"
+    if kind in _ENDINGS:
+        return field.removesuffix("_on").removesuffix("_at") + _ENDINGS[kind]
+    if field.endswith(tuple(_ENDINGS.values())):
+        field = f"{field}_value"
     if is_key and not (field.endswith(_IDENTIFIERS) or field in ("id", "code", "number")):
         return f"{field}_code"
     if keyword.iskeyword(field) or field in _TAKEN or hasattr(BaseModel, field) or field.startswith("model_"):

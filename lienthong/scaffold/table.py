@@ -22,11 +22,12 @@ SELECT c.oid, c.relkind::text AS kind, n.nspname AS schema, c.relname AS name
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)
 """
 _COLUMNS: Final = """
-SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS written, a.attnotnull AS required,
+SELECT a.attname AS name, a.attnotnull AS required,
+    CASE WHEN b.oid IS NULL THEN format_type(t.oid, a.atttypmod) ELSE format_type(b.oid, t.typtypmod) END AS written,
     coalesce(b.typname, t.typname) AS type, coalesce(b.typtype, t.typtype)::text AS class,
     col_description(a.attrelid, a.attnum) AS comment,
-    CASE WHEN coalesce(b.typname, t.typname) IN ('varchar', 'bpchar') AND a.atttypmod > 4
-        THEN a.atttypmod - 4 END AS longest,
+    CASE WHEN coalesce(b.typname, t.typname) IN ('varchar', 'bpchar')
+        AND greatest(a.atttypmod, t.typtypmod) > 4 THEN greatest(a.atttypmod, t.typtypmod) - 4 END AS longest,
     (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e
         WHERE e.enumtypid = coalesce(b.oid, t.oid)) AS codes,
     (SELECT array_position(i.indkey::smallint[], a.attnum) FROM pg_index i
