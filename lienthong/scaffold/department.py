@@ -59,6 +59,8 @@ def plan_department(
     plan = Plan(root)
     plan.write(f"contracts/{name}/department.yaml", card_text(card, is_sample=code is None))
     open_room(plan, card)
+    if title_en is None:
+        plan.remarks.append(f"In English it is called {card.name_en}; --name-en says better.")
     if code is None:
         plan.remarks.append(f"The agency code {card.code} is a sample; --code gives the real one.")
     if contact is None:

@@ -164,7 +164,7 @@ def _add_handler(plan: Plan, contracts: Contracts, contract: Contract, granted: 
         plan.write(f"services/{name}/{store}.py", reading.store_text())
         room.take_in(plan, name, store, has_tables=True)
         room.tell(plan, name, room.TABLES, f"`{HEARD}`: điều đã đọc, khung nhìn `effect`")
-    class_name = _class_name(contracts, contract, name)
+    class_name = _class_name(plan, contracts, contract, name)
     heard = reading.Heard(contract, name, granted.purpose, store, granted.fields, class_name)
     module = room.free_module(plan, name, "handlers", f"read_{heard.word}")
     plan.write(f"services/{name}/{module}.py", reading.handler_text(heard))
@@ -187,13 +187,20 @@ def _has_effects(plan: Plan, name: str) -> bool:
     return any("VIEW effect" in file.read_text(encoding="utf-8") for file in files)
 
 
-def _class_name(contracts: Contracts, contract: Contract, department: str) -> str:
+def _class_name(plan: Plan, contracts: Contracts, contract: Contract, department: str) -> str:
     """Name the class of an event in a reader's room, where another of its name may be."""
     name = names.class_name(contract.topic.event, contract.topic.major)
     seen = [*contracts.owned_by(department), *(one for one, _ in contracts.readable_by(department))]
     others = {
-        str(one.topic)
+        one.topic
         for one in seen
         if names.class_name(one.topic.event, one.topic.major) == name and one.topic != contract.topic
     }
+    for topic in sorted(others):
+        if topic.department != department:
+            new = topic.department.capitalize() + name
+            plan.remarks.append(
+                f"The class of {topic} is called {new} from now on, no more {name}: import that in"
+                f" services/{department}."
+            )
     return contract.topic.department.capitalize() + name if others else name

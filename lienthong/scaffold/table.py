@@ -22,8 +22,9 @@ SELECT c.oid, c.relkind::text AS kind, n.nspname AS schema, c.relname AS name
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)
 """
 _COLUMNS: Final = """
-SELECT a.attname AS name, a.attnotnull AS required,
-    CASE WHEN b.oid IS NULL THEN format_type(t.oid, a.atttypmod) ELSE format_type(b.oid, t.typtypmod) END AS written,
+SELECT a.attname AS name, a.attnotnull OR t.typnotnull AS required,
+    CASE WHEN b.oid IS NULL THEN format_type(t.oid, a.atttypmod) ELSE format_type(b.oid, t.typtypmod) END
+        AS written,
     coalesce(b.typname, t.typname) AS type, coalesce(b.typtype, t.typtype)::text AS class,
     col_description(a.attrelid, a.attnum) AS comment,
     CASE WHEN coalesce(b.typname, t.typname) IN ('varchar', 'bpchar')

@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from lienthong.commands import apply as apply_commands
 from lienthong.commands import contracts as contract_commands
 from lienthong.commands import new
 from lienthong.contracts import load_contracts
@@ -438,3 +439,53 @@ def test_what_is_too_long_for_a_line_is_folded() -> None:
         f"    {'b' * 60},",
         ")",
     ]
+
+
+# In rooms that people wrote.
+
+
+def test_an_event_joins_a_room_that_people_wrote_in_modules_of_its_own(root: Path) -> None:
+    before = {
+        path: path.read_text("utf-8") for path in (root / "services/insurance").iterdir() if path.is_file()
+    }
+    plan = plan_event(root, "insurance.card-lost", title="Thẻ đã báo mất")
+    assert {path.name for path in plan.changes} == {
+        "card-lost.v1.yaml",
+        "card-lost.v1.examples.yaml",
+        "publish_card_lost.py",
+        "demo_card_lost.py",
+        "test_rooms_insurance_publishes_card_lost.py",
+        "app.py",
+        "README.md",
+    }
+    assert [remark.partition(":")[0] for remark in plan.remarks] == [
+        "services/insurance/demo.py was written by hand"
+    ]
+    plan.carry_out()
+    changed = {path.name for path, text in before.items() if path.read_text("utf-8") != text}
+    assert changed == {"app.py", "README.md"}
+    assert "import handlers, insurance, publish_card_lost, publishers, store  # noqa: F401" in (
+        root / "services/insurance/app.py"
+    ).read_text("utf-8")
+    assert "`insurance.card-closed.v1` · `insurance.card-lost.v1` |" in (
+        root / "services/insurance/README.md"
+    ).read_text("utf-8")
+
+
+def test_a_class_that_gets_a_longer_name_is_told(small: Path) -> None:
+    plan_department(small, "culture", title=CULTURE).carry_out()
+    plan_event(small, "culture.market-inspected", title="Chợ đã kiểm tra").carry_out()
+    plan = plan_reader(small, wanted(topic="culture.market-inspected", fields=()), TODAY)
+    assert any(
+        "is called TradeMarketInspected from now on, no more MarketInspected" in one for one in plan.remarks
+    )
+
+
+def test_apply_takes_no_guess_to_another_cluster(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIENTHONG_ROOT", str(small))
+    plan_event(small, "trade.market-closed", title="Chợ đã đóng cửa").carry_out()
+    app = typer.Typer()
+    apply_commands.register(app)
+    ran = CliRunner().invoke(app, ["apply", "--bootstrap-servers", "bus.example:9093"])
+    assert isinstance(ran.exception, ContractsNotSound)
+    assert "guesses wait for a person: trade.market-closed.v1: promises of the contract" in str(ran.exception)
