@@ -32,6 +32,16 @@ KINDS: Final[Mapping[str, LogicalType]] = {
 }
 """PostgreSQL's types that a field can hold, with their types in a contract."""
 UUID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_WHOLE, _DAY = "^-?[0-9]{1,19}$", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_FORMS: Final[Mapping[str, tuple[str, str]]] = {
+    "int2": (_WHOLE, "1000001"),
+    "int4": (_WHOLE, "1000001"),
+    "int8": (_WHOLE, "1000001"),
+    "numeric": ("^-?[0-9]{1,19}(\\.[0-9]{1,19})?$", "1000001"),
+    "bool": ("^(true|false)$", "true"),
+    "date": (_DAY, "2026-01-01"),
+}
+"""Forms of identifiers that are no text in the table, with an example."""
 _ENDINGS: Final[Mapping[LogicalType, str]] = {"timestamp": "_at", "date": "_on"}
 _IDENTIFIERS: Final = ("_id", "_code", "_number")
 _TAKEN: Final = frozenset({"date", "str", "int", "float", "bool", "tuple", "datetime", "dict", "retracted"})
@@ -85,7 +95,7 @@ def _named(name: str, kind: LogicalType, *, is_key: bool) -> str:
     field = plain(name)[:MOST_NAME].strip("_") or "field"
     if not field[0].isalpha():
         field = f"field_{field}"
-    if kind in _ENDINGS:
+    if kind in _ENDINGS and not is_key:
         return field.removesuffix("_on").removesuffix("_at") + _ENDINGS[kind]
     if field.endswith(tuple(_ENDINGS.values())):
         field = f"{field}_value"
@@ -99,7 +109,7 @@ def _named(name: str, kind: LogicalType, *, is_key: bool) -> str:
 def draft_column(column: Column, *, key_position: int | None) -> Draft:
     """Draft the field of a column."""
     kind: LogicalType = KINDS[column.type]
-    if kind in {"integer", "number"} and (key_position is not None or column.is_identifier):
+    if key_position is not None or (kind in {"integer", "number"} and column.is_identifier):
         kind = "string"
     options, example, guessed = _bounds(column, kind, is_key=key_position is not None)
     comment = flat(column.comment, 500)
@@ -151,8 +161,9 @@ def _bounds(column: Column, kind: LogicalType, *, is_key: bool) -> tuple[dict[st
 def _form(column: Column, *, is_key: bool) -> tuple[dict[str, Any], Any, bool]:
     """Guess the form of an identifier."""
     length = min(column.longest or _rounded_length(column.most), 200)
-    if KINDS[column.type] != "string":
-        return {"pattern": "^-?[0-9]{1,19}$"}, "1000001", True
+    if column.type in _FORMS:
+        pattern, made_up = _FORMS[column.type]
+        return {"pattern": pattern}, made_up, pattern != _DAY
     if column.digits and column.most == column.least and column.most is not None:
         return {"pattern": f"^[0-9]{{{column.most}}}$"}, "1".zfill(column.most), True
     made_up = "MAU-000001"[-length:].lstrip("-")
@@ -177,6 +188,6 @@ def _rounded_length(most: int | None) -> int:
 def _source(column: Column, kind: LogicalType) -> str:
     """Write the SQL that gives a column's JSON value, of a row called {row}."""
     quoted = '{row}."' + column.name.replace('"', '""').replace("{", "{{").replace("}", "}}") + '"'
-    if column.type == "timestamp":
+    if column.type == "timestamp" and kind != "string":
         return f"{quoted} AT TIME ZONE 'Asia/Ho_Chi_Minh'"
     return f"{quoted}::text" if kind == "string" else quoted

@@ -81,6 +81,7 @@ def tell(plan: Plan, name: str, row: str, what: str) -> None:
     if text is None or _RULE not in text.splitlines():
         plan.remarks.append(f"{file} has no table to add to: write there that it {row}: {what}.")
         return
+    what = what.replace("|", "/")
     lines = text.splitlines()
     at = next((i for i, line in enumerate(lines) if line.startswith(f"| {row} | ")), None)
     if at is not None:

@@ -36,6 +36,7 @@ SELECT a.attname AS name, a.attnotnull OR t.typnotnull AS required,
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON b.oid = t.typbasetype
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
+_UNSTEADY: Final = ("timestamp", "timestamptz", "float4", "float8")
 _NUMBERS: Final = ("int2", "int4", "int8", "numeric", "float4", "float8")
 
 
@@ -105,7 +106,7 @@ async def fetch_table(db: Connection, table: str, key: list[str]) -> Table:
     rows = await db.fetch(_COLUMNS, found["oid"])
     placed = {row["name"]: row["key_place"] for row in rows if row["key_place"] is not None}
     keyed = key or sorted(placed, key=lambda name: placed[name])
-    _check_key(table, keyed, {row["name"]: row["type"] for row in rows})
+    _check_key(table, keyed, {row["name"]: "enum" if row["class"] == "e" else row["type"] for row in rows})
     shared = [row for row in rows if _is_shared(row)]
     left = [f"{row['name']} ({row['written']})" for row in rows if not _is_shared(row)]
     where = f"{identifier(found['schema'])}.{identifier(found['name'])}"
@@ -141,8 +142,10 @@ def _check_key(table: str, key: list[str], types: Mapping[str, str]) -> None:
             remedy="Name the column that identifies a row: --key COLUMN.",
         )
     for name in key:
-        if types.get(name) not in KINDS:
-            why = "which is no column of it" if name not in types else f"a {types[name]}"
+        if types.get(name) not in KINDS or types[name] in _UNSTEADY:
+            why = "which is no column of it"
+            if name in types:
+                why = f"a {types[name]}, which is not written alike everywhere"
             raise ContractsNotSound(
                 reason=f"The key of {table} is {name}, {why}.", remedy="Name another: --key COLUMN."
             )

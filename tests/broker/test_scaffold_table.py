@@ -193,6 +193,21 @@ async def test_a_state_is_told_again_when_it_changes_and_retracted_when_it_goes(
     judge(root, "culture.relic.v1", renamed)
 
 
+async def test_a_key_of_several_columns_is_retracted_as_it_was_published(
+    source: Source, tmp_path: Path
+) -> None:
+    await source.db.execute("CREATE TABLE gia (cho varchar(8), ngay date, gia int, PRIMARY KEY (cho, ngay))")
+    prices = Source(source.url, source.db, await fetch_table(source.db, "gia", []))
+    root = begin(tmp_path, "culture.price", prices, is_state=True)
+    await start(root, prices)
+    await source.db.execute("INSERT INTO gia VALUES ('CHO-1', '2026-01-02', 5)")
+    await source.db.execute("DELETE FROM gia")
+    told, gone = await prices.told("price")
+    assert told == {"cho_code": "CHO-1", "ngay_code": "2026-01-02", "gia": 5}
+    judge(root, "culture.price.v1", told)
+    assert Gate.load(root / "schemas").key_of("culture.price.v1", told) == gone["retracted"]
+
+
 async def test_who_writes_the_table_needs_no_right_to_the_intake(source: Source, tmp_path: Path) -> None:
     await start(begin(tmp_path, "culture.relic-registered", source), source)
     await source.told("relic-registered")

@@ -1,6 +1,7 @@
 """A new department, event or reader: what is written passes every check, and nothing is overwritten."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -360,6 +361,7 @@ def test_the_plan_is_carried_out_with_yes_and_told_as_json(small: Path, typed) -
         ([("class", "text", False), ("json", "text", False)], ["class_value", "json_value"]),
         ([("2025", "int4", False)], ["field_2025"]),
         ([("Tên", "text", False), ("ten", "text", False)], ["ten", "ten_2"]),
+        ([("ngay", "date", True)], ["ngay_code"]),
         ([("a_at", "date", False), ("a", "date", False)], ["a_on", "a_2_on"]),
     ],
 )
@@ -409,12 +411,22 @@ def test_no_value_of_a_row_is_in_a_guess() -> None:
             "^[A-Za-z0-9._/-]{1,40}$",
         ),
         (Column("so", "so_id", "bigint", "int8", True, most=9, digits=True, least=2), "^-?[0-9]{1,19}$"),
+        (Column("so", "so_code", "numeric", "numeric", True), "^-?[0-9]{1,19}(\\.[0-9]{1,19})?$"),
+        (Column("co", "co_code", "boolean", "bool", True), "^(true|false)$"),
     ],
 )
 def test_the_form_of_a_key_is_guessed_from_the_data(column: Column, pattern: str) -> None:
     drafted = draft_column(column, key_position=1)
-    assert drafted.options == {"pattern": pattern}
+    assert (drafted.kind, drafted.options) == ("string", {"pattern": pattern})
+    assert re.fullmatch(pattern, str(drafted.example))
     assert "confirm:bounds" in drafted.guesses
+
+
+def test_a_day_may_be_part_of_a_key() -> None:
+    drafted = draft_column(Column("ngay", "ngay_code", "date", "date", True), key_position=2)
+    assert (drafted.kind, drafted.source) == ("string", '{row}."ngay"::text')
+    assert re.fullmatch(str(drafted.options["pattern"]), str(drafted.example))
+    assert "confirm:bounds" not in drafted.guesses
 
 
 def test_a_key_of_other_characters_is_refused() -> None:
