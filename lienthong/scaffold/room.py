@@ -6,7 +6,7 @@ from typing import Final
 
 from lienthong.contracts.load import DepartmentCard
 from lienthong.scaffold.plan import Plan
-from lienthong.scaffold.python_text import documented, imported
+from lienthong.scaffold.python_text import documented, folded, imported
 
 _TABLES: Final = re.compile(r"(\w+)\.TABLES")
 _RULE: Final = "|---|---|"
@@ -32,11 +32,8 @@ def app_text(name: str, modules: list[str], with_tables: list[str]) -> str:
     unused = bool(set(modules) - set(with_tables))
     told = imported(f"services.{name}", [name, *modules], unused=unused)
     tables = " + ".join(f"{module}.TABLES" for module in with_tables)
-    argument = f"tables={tables}" if tables else ""
-    return (
-        f'"""The service: `faststream run services.{name}.app:app`."""\n\n{told}\n\n'
-        f"app = {name}.app({argument})\n"
-    )
+    app = folded(f"app = {name}.app", [f"tables={tables}"] if tables else [], "")
+    return f'"""The service: `faststream run services.{name}.app:app`."""\n\n{told}\n\n{app}\n'
 
 
 def is_ours(plan: Plan, name: str) -> bool:

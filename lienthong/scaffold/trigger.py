@@ -42,13 +42,18 @@ def _function(draft: EventDraft) -> list[str]:
     # SECURITY DEFINER: whoever writes a row need not know of the intake, nor have a right to it.
     body = _state_body(draft) if draft.is_state else [*_hand_in(draft, "NEW", "    ", end=";")]
     return [
-        f"CREATE OR REPLACE FUNCTION tell_{draft.word}() RETURNS trigger",
+        f"CREATE OR REPLACE FUNCTION {_name(draft)}() RETURNS trigger",
         "LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $tell$",
         "BEGIN",
         *body,
         "    RETURN NULL;",
         "END $tell$;",
     ]
+
+
+def _name(draft: EventDraft) -> str:
+    # PostgreSQL would cut it there in silence, and a second start would not find it again.
+    return f"tell_{draft.word}"[:63]
 
 
 def _state_body(draft: EventDraft) -> list[str]:
@@ -102,7 +107,7 @@ def _pair(one: Draft, row: str, indent: str) -> str:
 
 
 def _trigger(draft: EventDraft, table: Table) -> list[str]:
-    name, when = f"tell_{draft.word}", "INSERT OR UPDATE OR DELETE" if draft.is_state else "INSERT"
+    name, when = _name(draft), "INSERT OR UPDATE OR DELETE" if draft.is_state else "INSERT"
     order = ", ".join(f"one.{identifier(name)}" for name in table.key)
     return [
         "DO $once$",
@@ -110,7 +115,7 @@ def _trigger(draft: EventDraft, table: Table) -> list[str]:
         f"    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = '{name}'",
         f"        AND tgrelid = '{table.written.replace(chr(39), chr(39) * 2)}'::regclass) THEN",
         f"        CREATE TRIGGER {name} AFTER {when} ON {table.written}",
-        f"            FOR EACH ROW EXECUTE FUNCTION tell_{draft.word}();",
+        f"            FOR EACH ROW EXECUTE FUNCTION {name}();",
         *_hand_in(draft, "one", "        ", end=""),
         f"        FROM {table.written} AS one ORDER BY {order};",
         "    END IF;",
