@@ -25,7 +25,7 @@ from lienthong.settings import find_data, find_root
 
 BIRTHS: Final = 10 / 15
 """The share of births among dossiers; deaths and licences are in proportion (docs/decisions/0022)."""
-DOSSIERS_A_SECOND: Final = 40
+DOSSIERS_A_SECOND: Final = 50
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def demo(
     pace: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Seconds over which the input comes in; else 12, or one for each 40 dossiers."
+            min=0, help="Seconds over which the input comes in; else 12, or one for each 50 dossiers."
         ),
     ] = None,
     once: Annotated[
