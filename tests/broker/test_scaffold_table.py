@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ INSERT INTO "Di tích" VALUES
     ('DT-0001', 'Chùa "Mẫu"', NULL, 'cap-quoc-gia', NULL, NULL, '1962-04-28', NULL, false, NULL, '(1,2)');
 """
 ADD = """
-INSERT INTO "Di tích" ("Mã", ten_di_tich, hang, xep_hang) VALUES ($1, 'Đền Mẫu', 'cap-tinh', '2001-02-03')
+INSERT INTO "Di tích" ("Mã", ten_di_tich, hang, xep_hang, con_mo)
+VALUES ($1, 'Đền Mẫu', 'cap-tinh', '2001-02-03', true)
 """
 
 
@@ -54,7 +55,7 @@ INSERT INTO "Di tích" ("Mã", ten_di_tich, hang, xep_hang) VALUES ($1, 'Đền 
 class Source:
     """A department's database with a table that was there before."""
 
-    url: str
+    url: str = field(repr=False)
     db: Any
     table: Table
 
