@@ -23,6 +23,7 @@ from lienthong.cluster.hand_out import hand_out as give_copies
 from lienthong.cluster.plan import Plan
 from lienthong.cluster.watch import day_of, watch
 from lienthong.contracts import Contracts, load_contracts
+from lienthong.contracts.confirm import refuse_guesses
 from lienthong.errors import BusNotUsable, ContractsNotSound, SettingsNotUsable
 from lienthong.settings import embedded_environment, far_servers, find_data, find_root, load_bus
 
@@ -94,6 +95,9 @@ def apply(
     Example: lienthong apply --yes --watch
     Example: lienthong apply --remove trade.price-observed.v1
     """
+    contracts = load_contracts(find_root())
+    if bootstrap_servers is not None:
+        refuse_guesses(contracts)
     place, today = find_data(data), _today()
     connection = find_connection(bootstrap_servers, username, password_file, security_protocol, ca_file)
     postgres = find_postgres(connection, database_url, database_password_file)
@@ -104,7 +108,6 @@ def apply(
             yield cluster
 
     with opened() as cluster:
-        contracts = load_contracts(find_root())
         cluster.check_removable(contracts, today, remove or [])
         plan = cluster.plan(contracts, today)
         if not as_json:

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from lienthong.contracts import load_contracts
 from lienthong.contracts.check import check
+from lienthong.contracts.confirm import notices
 from lienthong.contracts.load import Contracts
 from lienthong.declare_once import check_forms
 from lienthong.settings import find_root
@@ -31,14 +32,18 @@ def _print_json(document: Any) -> None:
 def check_contracts(as_json: AsJson = False) -> None:
     """Judge every contract, example, frozen schema and form; tell all problems, with line and remedy.
 
+    What was guessed and nobody has confirmed is told too; it is no problem until it goes to production.
+
     Example: lienthong contracts check
     """
     root = find_root()
     findings = check(root) or check_forms(load_contracts(root))
+    lists = {"findings": findings, "notices": notices(root)}
     if as_json:
-        _print_json({"sound": not findings, "findings": [finding.as_json() for finding in findings]})
+        told = {name: [one.as_json() for one in found] for name, found in lists.items()}
+        _print_json({"sound": not findings, **told})
     else:
-        for finding in findings:
+        for finding in (*lists["notices"], *findings):
             typer.echo(str(finding))
         count = len(findings)
         typer.echo(f"{count} problem{'s' if count != 1 else ''}." if count else "Every contract is sound.")
