@@ -53,7 +53,21 @@ _MEANINGS: Final[dict[str, tuple[str, Schema]]] = {
         "Mức bảo vệ cao nhất của các trường. (Highest classification of its fields.)",
         {"type": "string", "enum": list(CLASSIFICATIONS)},
     ),
+    "ce_siblingid": (
+        "Cùng một việc, kể theo phiên bản kia. (The same fact as the other major tells it.)",
+        _UUID,
+    ),
+    "ce_deprecated": (
+        "Phiên bản này sẽ chấm dứt. (This major will end.)",
+        {"type": "string", "const": "true"},
+    ),
+    "ce_deprecationsunset": ("Lúc chấm dứt. (When it ends.)", _MOMENT),
+    "ce_deprecationmigration": ("Lược đồ thay thế. (The schema to go over to.)", {"type": "string"}),
     "content-type": ("Dữ liệu là JSON, UTF-8. (The data is JSON.)", {"type": "string", "const": JSON}),
+    names.SCHEMA_HEADER: (
+        "Mã GUID của lược đồ, cho máy khách của Confluent. (The schema's GUID, for Confluent's clients.)",
+        {"type": "string", "minLength": 17, "maxLength": 17},
+    ),
 }
 _HANOI: Final = timezone(timedelta(hours=7))
 _HAPPENED: Final = datetime(2026, 1, 1, 8, 0, tzinfo=_HANOI)

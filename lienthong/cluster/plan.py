@@ -55,8 +55,8 @@ class Remark:
     """What `apply` leaves as it is.
 
     `unknown` is on the cluster and in no contract; `impossible` is asked by a contract but cannot be done to
-    what exists; `waiting` is a contract or grant that is not in force, or a rotation that has not ended; `held`
-    is over, but still read; `over` may be removed, when somebody says so.
+    what exists; `waiting` is a contract or grant that is not in force, or a rotation that has not ended;
+    `held` is over, but still read; `over` may be removed, when somebody says so.
     """
 
     about: Literal["unknown", "impossible", "waiting", "held", "over"]
