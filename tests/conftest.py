@@ -23,7 +23,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("anywhere")
 
-PAIRS = 26
+PAIRS = 34
 SLOWEST_FIRST = ("journeys", "broker", "contracts", "unit")
 TOGETHER = re.compile(r"\b(city: City|town: Town)\b")
 """What takes long to set up: every file that asks for it goes to one process."""
