@@ -230,7 +230,7 @@ async def _stop(client: AIOKafkaProducer, within: float = 5.0) -> None:
 
 
 async def _abandon(client: AIOKafkaProducer) -> None:
-    """End what waits for brokers that do not answer: the client itself would wait for its longest timeouts."""
+    """End what waits for brokers that do not answer; the client would wait for its longest timeouts."""
     connections = client.client
     for connection in connections._conns.values():  # noqa: SLF001
         if connection.connected():

@@ -125,7 +125,7 @@ async def test_what_is_corrected_rejected_or_annulled_takes_effect_once_too(town
     await town.became(death, "completed")
     await town.became(await town.submit(number), "returned")
     await town.hand_in("justice", "correction", {"number": number, "sex": "male", "ground": "sex-determined"})
-    await until(lambda: town.find("police", "SELECT true FROM person WHERE status = 'replaced'"), within=20)
+    await until(lambda: town.find("police", "SELECT true FROM person WHERE status = 'replaced'"), within=60)
     annulled = {"notification_id": number, "annulled_at": "2026-01-05T08:00:00+07:00", "reason": "stillbirth"}
     await town.hand_in("health", "birth-annulment", annulled)
     await town.hand_in("justice", "annulment", {"number": notice})

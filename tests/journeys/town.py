@@ -182,7 +182,7 @@ class Town:
         async def more() -> bool:
             return await self.marks(group, topic) > before
 
-        await until(more, within=20)
+        await until(more, within=60)
         return done
 
 
