@@ -232,6 +232,21 @@ async def _stop(client: AIOKafkaProducer, within: float = 5.0) -> None:
             await asyncio.wait_for(client.stop(), within)
         except TimeoutError:
             get_log().warning("producer_abandoned", after_seconds=within)
-            # What `stop` would have done last, had it not waited for the broker.
-            await client._sender.close()  # noqa: SLF001
-            await client.client.close()
+            await _abandon(client)
+
+
+async def _abandon(client: AIOKafkaProducer) -> None:
+    """End what waits for brokers that do not answer; the client would wait for its longest timeouts."""
+    connections = client.client
+    for connection in connections._conns.values():  # noqa: SLF001
+        if connection.connected():
+            connection._writer.transport.abort()  # noqa: SLF001
+    await connections.close()
+    # The sender's last request asks for news of the cluster: there will be none.
+    asked, answered = connections._md_update_fut, asyncio.get_running_loop().create_future()  # noqa: SLF001
+    for future in (asked, answered):
+        if future is not None and not future.done():
+            future.set_result(False)
+    connections._md_update_fut = answered  # noqa: SLF001
+    await client._sender.close()  # noqa: SLF001
+    await connections.close()

@@ -22,7 +22,7 @@ from lienthong.settings import embedded_environment, load_settings
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], Awaitable[T] | T], *, within: float = 10.0) -> T:
+async def until(condition: Callable[[], Awaitable[T] | T], *, within: float = 30.0) -> T:
     """Wait until a condition, asked again and again, gives something true, and give that.
 
     Raises:
@@ -51,7 +51,8 @@ async def running(
     }
     service = Service(department, tables, root=root)
     service.prepare(load_settings(department.name, **{**environment, "log_level": "debug", **settings}))
-    await service.start()
+    async with asyncio.timeout(60):
+        await service.start()
     try:
         yield service
     finally:

@@ -23,8 +23,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("anywhere")
 
-PAIRS = 30
-SLOWEST_FIRST = ("journeys", "broker", "contracts", "unit")
+PAIRS = 44
+SLOWEST_FIRST = ("journeys", "broker", "contracts", "soundness", "unit")
 TOGETHER = re.compile(r"\b(city: City|town: Town)\b")
 """What takes long to set up: every file that asks for it goes to one process."""
 

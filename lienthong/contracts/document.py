@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import (
+import yaml
+from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
     Event,
@@ -106,7 +105,7 @@ def read_document(path: Path, root: Path) -> tuple[Document | None, list[Finding
         data = reading.read(text)
     except _Unfit as unfit:
         return None, [*findings, *reading.findings, unfit.finding]
-    except YAMLError as error:
+    except yaml.YAMLError as error:
         # A tab or a control character is the cause of most syntax errors: saying both would hide the cause.
         return None, [*findings, *reading.findings] or [_syntax(file, error)]
     return Document(path, file, data, reading.lines), [*findings, *reading.findings]
@@ -150,7 +149,7 @@ def _text_findings(text: str, file: Path) -> Iterator[Finding]:
             yield Finding(file, number, "nfc", "is not in Unicode form NFC.", remedy)
 
 
-def _syntax(file: Path, error: YAMLError) -> Finding:
+def _syntax(file: Path, error: yaml.YAMLError) -> Finding:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be understood"
     line = mark.line + 1 if mark is not None else 1
@@ -168,7 +167,7 @@ class _Reading:
         self.findings: list[Finding] = []
 
     def read(self, text: str) -> Any:
-        events = YAML(typ="safe", pure=True).parse(text)
+        events = yaml.parse(text, Loader=yaml.CSafeLoader)
         data: Any = None
         documents = 0
         for event in events:
@@ -251,7 +250,7 @@ class _Reading:
 
     def _scalar(self, event: ScalarEvent) -> Any:
         value = str(event.value)
-        if event.style is not None:
+        if not event.implicit[0]:
             return value
         if _NULL.fullmatch(value):
             return None

@@ -38,7 +38,7 @@ from tests.broker.containers import NAME, Broker, load_compose, running_broker
 from tests.broker.scratch import City, Pair, Thing, add_pair
 
 TODAY = date(2026, 1, 1)
-NUMBER = 26
+NUMBER = 600
 """A pair whose departments no database has heard of yet."""
 
 TLS = {20, 21, 22, 23}

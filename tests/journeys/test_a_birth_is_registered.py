@@ -90,7 +90,7 @@ async def test_two_parents_in_two_wards_register_their_child_once(town: Town) ->
     number = town.new_number()
     await town.notify(number)
     first, second = await town.submit(number), await town.submit(number, town.new_dossier(OTHER_WARD))
-    await until(lambda: _one_of_each(town, first, second), within=20)
+    await until(lambda: _one_of_each(town, first, second), within=60)
     (registration,) = await town.registrations(number)
     returned = await town.dossier(second if registration["dossier_code"] == first else first)
     assert returned["reasons"][0] in {"already-registered", "other-dossier-first"}
@@ -144,7 +144,7 @@ async def test_a_foreign_father_is_in_the_register_whichever_comes_first(town: T
         row = await town.registration(number)
         return row["entry"] if row and row["entry"]["father"] else None
 
-    entry = await until(entered, within=20)
+    entry = await until(entered, within=60)
     assert entry["father"] == father
     assert entry["child"]["nationality_code"] == "VN"
 
@@ -169,7 +169,7 @@ async def test_a_foreign_father_stays_with_his_dossier(town: Town) -> None:
             ),
         )
     await town.notify(number)
-    row = await until(lambda: town.registration(number), within=20)
+    row = await until(lambda: town.registration(number), within=60)
     assert row["entry"]["father"] == father
 
 

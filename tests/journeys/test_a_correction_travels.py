@@ -55,8 +55,8 @@ async def test_a_corrected_name_reaches_police_and_insurance(town: Town) -> None
     await town.hand_in(
         "justice", "correction", {"number": number, "full_name": "Trần Mẫu Ân", "ground": "clerical-error"}
     )
-    person = await until(lambda: _person_named(town, registration, "Trần Mẫu Ân"), within=20)
-    await until(lambda: _card(town, registration, full_name="Trần Mẫu Ân"), within=20)
+    person = await until(lambda: _person_named(town, registration, "Trần Mẫu Ân"), within=60)
+    await until(lambda: _card(town, registration, full_name="Trần Mẫu Ân"), within=60)
     assert person["personal_number"] == before
     assert (await town.registration(number))["entry"]["child"]["full_name"] == "Trần Mẫu Ân"
     assert (await town.dossier(code))["status"] == "completed"
@@ -67,13 +67,13 @@ async def test_a_corrected_sex_gives_another_number_and_card_and_register_follow
     number, _, registration = await _registered(town)
     await town.hand_in("justice", "correction", {"number": number, "sex": "male", "ground": "sex-determined"})
     held = "SELECT personal_number FROM person WHERE registration_number = $1 AND sex = 'male'"
-    renumbered = await until(lambda: town.find("police", held, registration), within=20)
-    await until(lambda: _card(town, registration, personal_number=renumbered), within=20)
+    renumbered = await until(lambda: town.find("police", held, registration), within=60)
+    await until(lambda: _card(town, registration, personal_number=renumbered), within=60)
 
     async def in_register() -> bool:
         return (await town.registration(number))["personal_number"] == renumbered
 
-    await until(in_register, within=20)
+    await until(in_register, within=60)
     old = "SELECT status FROM person WHERE registration_number = $1 AND sex = 'female'"
     assert await town.find("police", old, registration) == "replaced"
 
@@ -89,11 +89,11 @@ async def test_a_stillbirth_notified_by_mistake_undoes_what_was_done(town: Town)
     await town.hand_in("health", "birth-annulment", annulled)
     await town.became(code, "annulled")
     status = "SELECT status FROM person WHERE registration_number = $1"
-    await until(lambda: _is(town, "police", status, registration, "cancelled"), within=20)
+    await until(lambda: _is(town, "police", status, registration, "cancelled"), within=60)
     closed = "SELECT closed_on IS NOT NULL FROM residence WHERE registration_number = $1"
     assert await town.find("police", closed, registration)
     card = "SELECT closed_on IS NOT NULL FROM card WHERE registration_number = $1"
-    await until(lambda: town.find("insurance", card, registration), within=20)
+    await until(lambda: town.find("insurance", card, registration), within=60)
     assert await town.registration(number) is None
     with pytest.raises(Refused, match="taken back before"):
         await town.hand_in("health", "birth-annulment", annulled)

@@ -65,7 +65,7 @@ async def test_a_death_that_was_a_mistake_opens_everything_again(town: Town) -> 
     async def open_again() -> bool:
         return await _open_for(town, registration) == (True, True)
 
-    await until(open_again, within=20)
+    await until(open_again, within=60)
     with pytest.raises(Refused, match="annulled before"):
         await town.hand_in("justice", "annulment", {"number": notice})
 

@@ -61,7 +61,7 @@ def told(data: Path, repository: Path) -> Told:
             there = [event for event in story.events if event.topic == topic] if story else []
             return story if len(there) >= events else None
 
-        story = await until(look, within=20)
+        story = await until(look, within=60)
         assert story is not None
         return story
 

@@ -154,7 +154,7 @@ class Town:
     async def dossier(self, code: str) -> Any:
         return await self.pool("onestop").fetchrow("SELECT * FROM dossier WHERE dossier_code = $1", code)
 
-    async def became(self, code: str, status: str, within: float = 20) -> Any:
+    async def became(self, code: str, status: str, within: float = 60) -> Any:
         """Wait until a dossier has come to an end, and give it."""
 
         async def there() -> Any:
@@ -182,7 +182,7 @@ class Town:
         async def more() -> bool:
             return await self.marks(group, topic) > before
 
-        await until(more, within=20)
+        await until(more, within=60)
         return done
 
 

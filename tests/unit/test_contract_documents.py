@@ -67,7 +67,7 @@ REFUSED = {
     "a tag": ("a: !!python/object/apply:os.system [x]\n", "yaml-tag", 1),
     "a tag on text": ("a: 1\nb: !!str 5\n", "yaml-tag", 2),
     "a second document": ("a: 1\n---\nb: 2\n", "yaml-documents", 2),
-    "a directive": ("%YAML 1.1\n---\na: no\n", "yaml-directive", 2),
+    "a directive": ("%YAML 1.1\n---\na: no\n", "yaml-directive", 1),
     "a list as a key": ("? [a, b]\n: 1\n", "yaml-key", 1),
     "a leading zero": ("code: 01020\n", "yaml-number", 1),
     "hexadecimal": ("a: 0x1F\n", "yaml-number", 1),
