@@ -18,12 +18,15 @@ from lienthong.lane import Lane
 from lienthong.login import renew
 from lienthong.logs import get_log
 from lienthong.odd_headers import read_odd_headers
-from lienthong.producer import connection_arguments
+from lienthong.producer import abort_connections, connection_arguments
 from lienthong.settings import Settings
 from lienthong.turn import Reading, Turn
 
 COMMIT_SECONDS: Final = 0.5
 """Offsets are committed at most so often; what is handled in between is known to the inbox."""
+
+COMMIT_MOST_SECONDS: Final = 20.0
+"""A commit that takes longer waits for news of the cluster that may never come: the reader starts afresh."""
 
 GATHER_MOST_SECONDS: Final = 0.05
 """Longest rest between two turns that were not full."""
@@ -134,8 +137,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._read(consumer, pool, stopping)
         finally:
             self._consumer = None
-            with contextlib.suppress(kafka_errors.KafkaError):
-                await asyncio.wait_for(consumer.stop(), self._settings.stop_seconds)
+            await _stop(consumer, self._settings.stop_seconds)
             self._lanes.clear()
             self._committed.clear()
 
@@ -238,7 +240,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         if not offsets:
             return
         try:
-            await consumer.commit(offsets)
+            await asyncio.wait_for(consumer.commit(offsets), COMMIT_MOST_SECONDS)
         except (kafka_errors.CommitFailedError, kafka_errors.IllegalStateError) as error:
             # The partitions are another's by now: it begins at the offset before; the inbox knows the rest.
             self._log.warning("commit_refused", error=error)
@@ -260,6 +262,23 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in assigned:
             self._lanes[partition] = Lane(self._settings)
         self._log.info("partitions_assigned", count=len(self._lanes))
+
+
+async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
+    """Leave the group and stop, within bounds; a consumer that is stuck must not stay a member unseen."""
+    with contextlib.suppress(kafka_errors.KafkaError):
+        try:
+            await asyncio.wait_for(consumer.stop(), within)
+        except TimeoutError:
+            get_log().warning("consumer_abandoned", after_seconds=within)
+            coordinator = consumer._coordinator  # noqa: SLF001
+            tasks = [coordinator._coordination_task, coordinator._heartbeat_task]  # noqa: SLF001
+            for task in filter(None, tasks):
+                task.cancel()
+            await abort_connections(consumer._client)  # noqa: SLF001
+            await asyncio.wait(filter(None, tasks), timeout=within)
+            await asyncio.wait_for(consumer._fetcher.close(), within)  # noqa: SLF001
+            await consumer._client.close()  # noqa: SLF001
 
 
 def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Record]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
 
 from lienthong import metrics
 from lienthong.login import mechanism_of, renew
@@ -237,16 +238,19 @@ async def _stop(client: AIOKafkaProducer, within: float = 5.0) -> None:
 
 async def _abandon(client: AIOKafkaProducer) -> None:
     """End what waits for brokers that do not answer; the client would wait for its longest timeouts."""
-    connections = client.client
-    for connection in connections._conns.values():  # noqa: SLF001
+    await abort_connections(client.client)
+    await client._sender.close()  # noqa: SLF001
+    await client.client.close()
+
+
+async def abort_connections(client: AIOKafkaClient) -> None:
+    """Cut a client's connections, and let nothing wait for news of the cluster: there will be none."""
+    for connection in client._conns.values():  # noqa: SLF001
         if connection.connected():
             connection._writer.transport.abort()  # noqa: SLF001
-    await connections.close()
-    # The sender's last request asks for news of the cluster: there will be none.
-    asked, answered = connections._md_update_fut, asyncio.get_running_loop().create_future()  # noqa: SLF001
+    await client.close()
+    asked, answered = client._md_update_fut, asyncio.get_running_loop().create_future()  # noqa: SLF001
     for future in (asked, answered):
         if future is not None and not future.done():
             future.set_result(False)
-    connections._md_update_fut = answered  # noqa: SLF001
-    await client._sender.close()  # noqa: SLF001
-    await connections.close()
+    client._md_update_fut = answered  # noqa: SLF001

@@ -1,5 +1,9 @@
 """From a committed fact to a committed effect, on a real Kafka and a real PostgreSQL."""
 
+import asyncio
+import json
+import os
+import signal
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -245,3 +249,26 @@ async def test_a_redelivered_event_is_recognised(scratch: City) -> None:
             await until(lambda: sink.pool.fetchval("SELECT count(*) = 2 FROM lienthong.inbox"))
             assert await sink.pool.fetchval("SELECT count(*) FROM counted") == 2
         assert calls == {"vat": 2}
+
+
+async def test_a_service_ends_though_its_broker_does_not_answer_and_another_goes_on(scratch: City) -> None:
+    pair = scratch.take()
+    publisher, (reader, calls) = Department(pair.publisher), reader_of(pair)
+    broker = json.loads((pair.data / "children.json").read_text())["kafka-1"]["pid"]
+    async with running(publisher, data=pair.data, root=pair.root) as source:
+        async with running(
+            reader, data=pair.data, root=pair.root, tables=TABLES, stop_seconds=1.0, session_seconds=6.0
+        ) as sink:
+            await publish(source, publisher, pair.thing(thing_id="before", amount=1))
+            await until(lambda: calls.get("before"))
+            os.kill(broker, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(30):
+                    await sink.stop()
+            finally:
+                os.kill(broker, signal.SIGCONT)
+        await publish(source, publisher, pair.thing(thing_id="after", amount=1))
+        other, heard = reader_of(pair)
+        async with running(other, data=pair.data, root=pair.root, tables=TABLES):
+            await until(lambda: heard.get("after"))
+        assert calls == {"before": 1}
