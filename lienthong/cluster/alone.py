@@ -28,8 +28,7 @@ def working_alone(data: Path, patience: float = PATIENCE_SECONDS) -> Iterator[No
     Raises:
         BusNotUsable: somebody is at it.
     """
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (data / LOCK).open("a") as lock:
+    with _opened(data / LOCK) as lock:
         deadline = time.monotonic() + patience
         while not _is_ours(lock):
             if time.monotonic() >= deadline:
@@ -39,6 +38,17 @@ def working_alone(data: Path, patience: float = PATIENCE_SECONDS) -> Iterator[No
                 )
             time.sleep(0.05)
         yield
+
+
+def _opened(lock: Path) -> IO[str]:
+    try:
+        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return lock.open("a")
+    except OSError as error:
+        raise BusNotUsable(
+            reason=f"Passwords and changes cannot be kept in {lock.parent}: {error.strerror}.",
+            remedy="Name a folder that this user may write: --data DIR.",
+        ) from error
 
 
 def _is_ours(lock: IO[str]) -> bool:
@@ -73,7 +83,7 @@ def record_cluster(data: Path, cluster: str) -> None:
 def _recorded(file: Path) -> str | None:
     try:
         held = orjson.loads(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:
         held = None

@@ -88,7 +88,9 @@ def _drafted(root: Path, source: Path, old: names.Topic, new: names.Topic, *, is
     data["version"] = f"{new.major}.0.0"
     data["status"] = "draft"
     data["slaProperties"] = _without(data.get("slaProperties", []), ("endOfLife",))
-    data["customProperties"] = _without(data.get("customProperties", []), OF_A_PROCEDURE)
+    data["customProperties"] = _without(data.get("customProperties", []), (*OF_A_PROCEDURE, "continues"))
+    # A field keeps its name until the author says otherwise.
+    data["customProperties"].append({"property": "continues", "value": {"topic": str(old), "mapping": []}})
     for role in data.get("roles", []):
         role["customProperties"] = _without(role.get("customProperties", []), ("procedure",))
     written = io.StringIO()

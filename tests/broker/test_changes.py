@@ -10,7 +10,7 @@ from datetime import date
 import asyncpg
 import orjson
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from lienthong import contracts as citys
 from lienthong.cluster.apply import open_cluster
@@ -285,13 +285,3 @@ def test_a_broker_of_another_city_is_left_alone(town, tmp_path):
         open_cluster(tmp_path, connection),
     ):
         pass
-
-
-def test_the_group_of_a_reader_whose_grant_ended_is_where_it_was(town):
-    town.apply()
-    town.write(town.writer, b"one")
-    consumer, _ = following(town, town.reader)
-    town.apply(grants=())
-    (place,) = consumer.committed([TopicPartition(town.topic, 0)], timeout=10)
-    consumer.close()
-    assert place.offset == 1

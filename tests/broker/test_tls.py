@@ -291,7 +291,7 @@ def test_no_password_is_given_that_could_not_be_kept(town: Town, tmp_path: Path)
     with open_cluster(tmp_path / "file", connection) as cluster:
         planned = {change.after for change in cluster.plan(known, TODAY).changes}
         with pytest.raises(
-            BusNotUsable, match=r"Passwords cannot be kept in .*file/secrets: Not a directory"
+            BusNotUsable, match=r"Passwords and changes cannot be kept in .*file: File exists"
         ):
             cluster.apply(known, TODAY)
     assert planned == {"SCRAM-SHA-512, 8192 iterations, a new password"}
@@ -312,7 +312,8 @@ def test_every_broker_setting_of_the_file_is_one_that_kafka_knows(broker: Broker
     page = subprocess.run([*command, "kafka.server.KafkaConfig"], check=True, capture_output=True, text=True)
     known = set(re.findall(r'id="brokerconfigs_([a-z0-9.]+)"', page.stdout)) | _authorizer_settings(jars)
     told = {line.partition("=")[0] for line in broker.settings.splitlines() if "=" in line}
-    plain = {re.sub(r"^listener\.name\.[a-z]+\.(?:scram-sha-512\.|plain\.)?", "", name) for name in told}
+    listener = re.compile(r"^listener\.name\.[a-z]+\.(?:scram-sha-(?:256|512)\.|plain\.)?")
+    plain = {listener.sub("", name) for name in told}
     assert len(plain) > 30
     assert plain - known == set()
 

@@ -89,11 +89,13 @@ def test_the_walk_ends_with_an_event_that_another_department_handled(
         sys.stdout.write(f"\nFrom nothing to the first event handled: {told}\n")
     assert len(walked.said) <= MOST_COMMANDS
     account = walked.said[-1]
-    published = re.search(r"^ *culture\.relic-listed\.v1 +(\d+) +(\d+) *$", account, flags=re.MULTILINE)
-    handled = re.search(r"→ education\.heritage-lessons +(\d+) +\d+ +\d+", account)
+    published = re.search(
+        r"^ *culture\.relic-listed\.v1 +(\d+) +(\d+) +\d+ +\d+ +\d+ *$", account, flags=re.MULTILINE
+    )
+    handled = re.search(r"→ education\.heritage-lessons +(\d+) +(\d+) +\d+", account)
     assert published is not None, account
     assert handled is not None, account
-    assert int(handled[1]) == int(published[1]) >= 1
+    assert int(handled[1]) == int(handled[2]) == int(published[1]) >= 1
     assert int(published[2]) == 1, "the one record whose key has the wrong form"
 
 

@@ -138,6 +138,9 @@ def test_a_new_major_is_drafted_with_its_examples_and_passes_the_check(city: Cit
     run("release")
     assert not (city.root / "schemas/trade/market-inspected/2.0.0.json").exists()
     city.spoil("contracts/trade/market-inspected.v2.yaml", "status: draft", "status: active")
+    assert {finding.rule for finding in city.findings()} == {"promise"}, "the former major needs an end"
+    end = 'slaProperties:\n  - {property: endOfLife, value: "2099-06-30"}\n'
+    city.spoil(INSPECTION, "slaProperties:\n", end)
     run("release")
     assert (city.root / "schemas/trade/market-inspected/2.0.0.json").exists()
     assert city.findings() == []
