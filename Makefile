@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 help: ; @sed -n 's/^\([a-z]*\): .*[#]# /  make \1\t/p' Makefile ## list these
 demo: .venv/ready ; @$(BIN)/lienthong demo $(ARGS) ## play the city: seven departments over a real Kafka
-test: .venv/ready ; @$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS) ## pass the tests
+test: .venv/ready ; @$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS) ## pass the tests
 check: .venv/ready ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/lienthong contracts check && $(BIN)/lienthong release --check ## style, types, layers, contracts
 bench: .venv/ready ; @$(BIN)/python -m tests.benchmarks $(ARGS) ## figures beside the peers', in one run
 chaos: .venv/ready ; @$(BIN)/python -m pytest tests/chaos $(ARGS) ## the slow suite: break things, lose nothing

@@ -104,6 +104,8 @@ class Play:
         self.scale = scale
         self.story = Story()
         self.contracts: Contracts = load_contracts(root)
+        self._played: list[str] = []
+        """The rooms that were there when it began: a city may be joined while it is played."""
         self._witnessed: set[str] = set()
         self._databases: dict[tuple[str, str], Connection] = {}
 
@@ -119,6 +121,7 @@ class Play:
                 today = datetime.now(timezone(timedelta(hours=7))).date()
                 await asyncio.to_thread(apply_contracts, self.contracts, self.data, today)
                 found = find_rooms(self.root)
+                self._played = [room.name for room in found]
                 self._rooms = rooms = Rooms(
                     found, self.root, self.data, _free_ports([room.name for room in found])
                 )
@@ -136,8 +139,8 @@ class Play:
 
     async def feed(self) -> None:
         """Hand each room's raw records in, side by side, over the pace."""
-        for room in find_rooms(self.root):
-            await self._hand_in(room.name, [])  # the witness is there before the first fact of anybody
+        for name in self._played:
+            await self._hand_in(name, [])  # the witness is there before the first fact of anybody
         began = time.monotonic()
         for number, turn in enumerate(in_turns(self._input), 1):
             for name, records in turn:
@@ -198,7 +201,7 @@ class Play:
 
     async def _hear_refusals(self) -> None:
         """Count the refusals as the departments tell them, for the live table."""
-        topics = [names.refusals_topic(room.name) for room in find_rooms(self.root)]
+        topics = [names.refusals_topic(name) for name in self._played]
         consumer = AIOKafkaConsumer(
             *topics, **admin_connection(self.data).for_aiokafka(), auto_offset_reset="earliest"
         )
@@ -234,12 +237,11 @@ class Play:
 
     async def _look(self) -> tuple[Any, ...]:
         """Count, from the departments' own books: what came in, what was made of it, what waits."""
-        rooms = [room.name for room in find_rooms(self.root)]
         waiting = 0
         published: dict[str, int] = {}
         first: datetime | None = None
         dealt: dict[tuple[str, str], Any] = {}
-        for name in rooms:
+        for name in self._played:
             db = await self._database(name)
             waiting += await db.fetchval(
                 "SELECT (SELECT count(*) FROM lienthong.intake) + (SELECT count(*) FROM lienthong.outbox)"
@@ -260,15 +262,13 @@ class Play:
         if first is not None and self.story.first_event_seconds is None:
             ago = (datetime.now(UTC) - first).total_seconds()
             self.story.first_event_seconds = round(self.story.seconds() - ago, 1)
-        self.story.rows = [*self._rows(rooms, published, dealt)]
+        self.story.rows = [*self._rows(published, dealt)]
         return waiting, tuple((row["topic"], row["group"], row["lag"], row["in"]) for row in self.story.rows)
 
-    def _rows(
-        self, rooms: list[str], published: dict[str, int], dealt: dict[tuple[str, str], Any]
-    ) -> Iterator[dict[str, Any]]:
+    def _rows(self, published: dict[str, int], dealt: dict[tuple[str, str], Any]) -> Iterator[dict[str, Any]]:
         for topic, contract in sorted(self.contracts.contracts.items()):
             for grant in contract.grants:
-                if grant.department not in rooms:
+                if grant.department not in self._played:
                     continue  # granted, and its service is yet to come
                 row = dealt.get((topic, grant.group))
                 handled, aside = (row["handled"], row["set_aside"]) if row else (0, 0)
@@ -286,7 +286,8 @@ class Play:
                 }
 
     async def account(self, show: Show) -> Ledger:
-        """Balance the ledger, and measure what the city takes on the disk."""
+        """Balance the ledger by the contracts of now, and measure what the city takes on the disk."""
+        self.contracts = await asyncio.to_thread(load_contracts, self.root)
         self.story.disk_mb = await asyncio.to_thread(self._measure_disk)
         return await draw_up(self.contracts, self.data, show)
 

@@ -125,7 +125,7 @@ class StruckError(Exception):
     """The power went out."""
 
 
-@pytest.mark.parametrize("stops", [(0,), (1,), (0, 1), (0, 0)], ids=str)
+@pytest.mark.parametrize("stops", [(0, 1), (0, 0)], ids=str)
 def test_a_rotation_that_is_stopped_goes_on_where_it_was(town, stops):
     old = (town.data / "secrets" / f"{town.writer}.password").read_text()
     for stop in stops:

@@ -116,14 +116,15 @@ class Changing:
         told = self.environment() | embedded_environment(self.data, department)
         command = [sys.executable, "-m", "faststream", "run", f"services.{department}.app:app"]
         command += ["--host", "127.0.0.1", "--port", "0"]
-        log = (self.data / f"{department}.txt").open("wb")
-        process = subprocess.Popen(command, cwd=self.root, env=told, stdout=log, stderr=log)
+        said = self.data / f"{department}.txt"
+        with said.open("wb") as log:
+            process = subprocess.Popen(command, cwd=self.root, env=told, stdout=log, stderr=log)
         try:
             yield
         finally:
             process.terminate()
-            assert process.wait(30) == 0, (self.data / f"{department}.txt").read_text()[-4000:]
-            log.close()
+            process.wait(30)
+        assert "service_stopped" in said.read_text(), said.read_text()[-4000:]
 
     def ask(self, department: str, query: str, *arguments: Any) -> Any:
         return asyncio.run(self._ask(department, query, *arguments))
@@ -271,7 +272,11 @@ def price() -> dict[str, object]:
 
 
 def relic(number: int) -> dict[str, object]:
-    return {"relic_code": f"RELIC-{number:06d}", "unit_code": "00004"}
+    return {
+        "relic_code": f"RELIC-{number:06d}",
+        "listed_at": "2026-01-01T08:00:00+07:00",
+        "unit_code": "MAU-1",
+    }
 
 
 def hand_in_relic(city: Changing, number: int) -> bool:
