@@ -1,12 +1,13 @@
 """Read a department's own books for the ledger: its facts, its inbox, and what took effect in its tables."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lienthong.database import Connection
 from lienthong.ledger.account import Latency
+from lienthong.ledger.identity import identity, spell
 
 AT_ONCE: Final = 10_000
 
@@ -28,6 +29,9 @@ SELECT CASE WHEN length(id) = 36 AND pg_input_is_valid(id, 'uuid') THEN uuid_sen
 FROM lienthong.inbox WHERE consumer_group = $1 AND topic = $2
 """
 """Ids are packed as `identity` packs them."""
+_DEALT_WITH: Final = """
+SELECT id FROM lienthong.inbox WHERE consumer_group = $1 AND id = ANY($2::text[])
+"""
 _EFFECTS: Final = "SELECT key, times FROM effect WHERE consumer_group = $1 AND topic = $2"
 _HANDLED_AFTER: Final = """
 SELECT topic, consumer_group, percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (
@@ -106,6 +110,12 @@ async def iter_marks(
             _MARKS, group, topic, seconds, prefetch=AT_ONCE
         ):
             yield packed, code, is_recent, by_sibling
+
+
+async def fetch_dealt_with(db: Connection, group: str, events: Iterable[bytes]) -> set[bytes]:
+    """Tell which of some events a group has dealt with, on whatever topic."""
+    rows = await db.fetch(_DEALT_WITH, group, [spell(event) for event in events])
+    return {identity(row["id"].encode()) for row in rows}
 
 
 async def iter_effects(db: Connection, group: str, topic: str) -> AsyncIterator[tuple[bytes, int]]:

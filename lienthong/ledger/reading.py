@@ -57,7 +57,13 @@ async def read_books(
             reader.set_aside[code] += 1
             if is_recent and (account.topic, event) not in posted:
                 reader.without_letter.append(spell(event))
-    reader.missing = sorted(map(spell, facts - seen))
+    missing = facts - seen
+    if told_twice := {log.siblings[event]: event for event in missing if event in log.siblings}:
+        # A reader that began before the other major was granted marks the one it read, no more.
+        dealt_with = await books.fetch_dealt_with(db, group, told_twice)
+        missing -= {told_twice[sibling] for sibling in dealt_with}
+        reader.by_sibling += len(dealt_with)
+    reader.missing = sorted(map(spell, missing))
     reader.unknown = sorted(spell(event) for event in seen - facts if not _PLACE.fullmatch(event))
     if log.history is not None:
         expected = count_alive(log.history, handled)

@@ -21,6 +21,8 @@ class Log:
 
     keys: dict[bytes, bytes] = field(default_factory=dict)
     """The record key of each event, by its identity; an event that was sent twice is here once."""
+    siblings: dict[bytes, bytes] = field(default_factory=dict)
+    """Of an event that two majors tell: the other one's identity."""
     history: dict[bytes, list[tuple[bytes, bool]]] | None = None
     """Of a state: each key's events in order, with whether it is alive after it."""
     letters: set[tuple[str, bytes]] | None = None
@@ -48,6 +50,8 @@ class Log:
         if self.history is not None and event not in self.keys:
             self.history.setdefault(key, []).append((event, record.value is not None))
         self.keys.setdefault(event, key)
+        if (sibling := headers.get("ce_siblingid")) is not None:
+            self.siblings[event] = identity(sibling)
 
 
 async def read_topics(kafka: Mapping[str, Any], logs: Mapping[str, Log], show: Show) -> None:

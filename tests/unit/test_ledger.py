@@ -202,3 +202,11 @@ def test_a_dead_letter_answers_for_its_event_by_id_and_by_place():
 )
 def test_of_a_state_each_key_that_lives_is_held_once(events, handled, held):
     assert count_alive({b"key": events}, handled).total() == held
+
+
+def test_a_log_knows_what_two_majors_tell_of_one_fact():
+    other = ID.replace("0001", "0002")
+    log = Log()
+    log.add(Sent(headers=(("ce_id", ID.encode()), ("ce_siblingid", other.encode()))))
+    log.add(Sent(headers=(("ce_id", other.replace("0002", "0003").encode()),)))
+    assert {spell(one): spell(two) for one, two in log.siblings.items()} == {ID: other}
