@@ -59,7 +59,7 @@ async def put(db: Connection, records: Iterable[tuple[str, bytes]]) -> None:
     )
 
 
-def after_quiet(kind: str, seconds: float = 3.0, most_seconds: float = 300.0) -> Ready:
+def after_quiet(kind: str, seconds: float = 5.0, most_seconds: float = 300.0) -> Ready:
     """Hold a kind back until the department has been quiet: what it speaks of may be on its way still.
 
     A correction handed in beside the fact that it corrects may overtake it. So it waits until none of its

@@ -135,6 +135,9 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
     """A process that sleeps, with a word on its command line."""
     command = [sys.executable, "-c", "import time; time.sleep(60)", "our-folder"]
     with subprocess.Popen(command) as process:
+        # For a moment after it has begun, the system knows no command line of it.
+        while not psutil.Process(process.pid).cmdline():
+            assert process.poll() is None
         yield process
         process.kill()
 
