@@ -95,7 +95,7 @@ def _routes() -> list[Route]:
 
 
 def _metadata(one: Registered) -> dict[str, Any]:
-    return {"tags": one.tags, "properties": one.properties, "sensitive": []}
+    return {"properties": one.properties, "sensitive": []}
 
 
 def _whole(one: Registered) -> dict[str, Any]:

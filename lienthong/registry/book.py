@@ -13,8 +13,8 @@ from lienthong.contracts.load import not_sound
 from lienthong.errors import ContractsNotSound
 from lienthong.logs import get_log
 
-PROTECTED: Final = frozenset({"personal", "sensitive"})
-"""Classifications that the registry shows as tags, field by field."""
+PROTECTED: Final = ("personal", "sensitive")
+"""Classifications whose fields the registry names. Not as `tags`: clients before 2.16.1 cannot hash them."""
 
 Stamp = tuple[int, int, int]
 
@@ -32,7 +32,6 @@ class Registered:
     """The frozen file, byte for byte."""
     schema: Mapping[str, Any]
     properties: Mapping[str, str]
-    tags: Mapping[str, tuple[str, ...]]
 
 
 class Book:
@@ -117,13 +116,15 @@ def _register(root: Path, frozen: Iterable[Frozen]) -> Iterator[Registered]:
             text=raw.decode(),
             schema=orjson.loads(raw),
             properties=_properties(one, uri),
-            tags=dict(_tags(one.schema, "$")),
         )
 
 
 def _properties(one: Frozen, uri: str) -> dict[str, str]:
     schema = one.schema
-    return {
+    protected: dict[str, list[str]] = {level: [] for level in PROTECTED}
+    for path, level in _iter_protected(schema, "$"):
+        protected[level].append(path)
+    return {level: ",".join(paths) for level, paths in protected.items() if paths} | {
         "classification": str(schema.get("x-classification", "")),
         "dataschema": uri,
         "department": one.department,
@@ -134,11 +135,11 @@ def _properties(one: Frozen, uri: str) -> dict[str, str]:
     }
 
 
-def _tags(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _iter_protected(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     """Walk the fields that are personal or sensitive, named as clients of registries name a field."""
     for name, field in schema.get("properties", {}).items():
         where = f"{path}.{name}"
         if (classification := field.get("x-classification")) in PROTECTED:
-            yield where, (classification,)
-        yield from _tags(field, where)
-        yield from _tags(field.get("items", {}), where)
+            yield where, classification
+        yield from _iter_protected(field, where)
+        yield from _iter_protected(field.get("items", {}), where)
