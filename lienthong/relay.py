@@ -27,6 +27,9 @@ _ONE_RELAY: Final = "SELECT pg_try_advisory_lock(hashtext('lienthong.relay'))"
 LOOK_AGAIN_SECONDS: Final = 0.002
 """A row is committed a moment after the hint: the relay looks this soon, then half as often each time."""
 
+HELD_SECONDS: Final = 30.0
+"""Where rows wait for so long and none can be taken, somebody left a transaction open."""
+
 GATHER_SECONDS: Final = 0.005
 """Rest between two sendings: a few rows at once cost the database and the broker little more than one."""
 
@@ -52,6 +55,8 @@ class Relay:
         self._nudged = asyncio.Event()
         self._log = get_log(department=department)
         self.state = "starting"
+        self._idle_since: float | None = None
+        """Since when rows wait of which none can be taken."""
 
     def nudge(self) -> None:
         """Hint that a row was written; it may not be committed yet."""
@@ -90,7 +95,7 @@ class Relay:
                     return
                 if clock() - measured > 1.0:
                     measured = clock()
-                    await self._measure(db)
+                    await self._measure(db, is_idle=not sent)
                 if sent:
                     wait = LOOK_AGAIN_SECONDS
                     if sent < self._settings.relay_records:
@@ -104,10 +109,16 @@ class Relay:
             if not is_closed(db):
                 await db.execute("SELECT pg_advisory_unlock_all()")
 
-    async def _measure(self, db: Connection) -> None:
+    async def _measure(self, db: Connection, *, is_idle: bool) -> None:
         waiting, age = await outbox.measure(db, datetime.now(UTC))
         metrics.OUTBOX_RECORDS.set(waiting)
         metrics.OUTBOX_AGE_SECONDS.set(age)
+        now = asyncio.get_running_loop().time()
+        self._idle_since = self._idle_since or now if is_idle and waiting else None
+        if self._idle_since is not None and now - self._idle_since > HELD_SECONDS and self.state == "ok":
+            self.state = f"held: {waiting} rows wait behind a transaction that does not end"
+        elif self._idle_since is None and self.state.startswith("held"):
+            self.state = "ok"
 
     async def send_waiting(self, db: Connection) -> int:
         """Send what waits, once; returns how many rows left the outbox."""
