@@ -9,8 +9,8 @@ from lienthong.dead_letters import Record
 from lienthong.lane import Lane
 from lienthong.settings import Settings
 
-FIRST_GUESS: Final = 65_536
-"""Bytes of a record before any has come: what a contract allows that says nothing else."""
+FIRST_GUESS: Final = 262_144
+"""Bytes of a record before any has come: the most that a contract may allow."""
 
 SHARES_AHEAD: Final = 32
 """What is fetched ahead for one partition is at most such a part of what may be held."""
@@ -30,8 +30,8 @@ class Held:
     """Says which lanes must wait, and how many records may come, so that a bound in bytes is kept.
 
     Once half of it is taken, a lane waits that holds more than its share of that half; those below their
-    share go on, and together cannot pass the whole. A lane that waits begins again when it holds half as
-    much: what was fetched ahead for it is dropped meanwhile, and fetched again.
+    share go on until all of it is taken. A lane that waits begins again when it holds half as much: what was
+    fetched ahead for it is dropped meanwhile, and fetched again.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,13 +49,15 @@ class Held:
         """Find the partitions that should not be read any further for now."""
         most = self._settings.held_bytes / 2
         share = most / max(len(lanes), 1)
-        is_much = sum(lane.held_bytes for lane in lanes.values()) >= most
+        held = sum(lane.held_bytes for lane in lanes.values())
         self._waits = {
             partition
             for partition, lane in lanes.items()
             if lane.held_bytes >= (share / 2 if partition in self._waits else share)
-            and (is_much or partition in self._waits)
+            and (held >= most or partition in self._waits)
         }
+        if held >= self._settings.held_bytes:
+            return set(lanes)
         return self._waits | {partition for partition, lane in lanes.items() if lane.is_full}
 
     def most_records(self, lanes: Mapping[TopicPartition, Lane]) -> int:
