@@ -27,9 +27,6 @@ _ONE_RELAY: Final = "SELECT pg_try_advisory_lock(hashtext('lienthong.relay'))"
 LOOK_AGAIN_SECONDS: Final = 0.002
 """A row is committed a moment after the hint: the relay looks this soon, then half as often each time."""
 
-HELD_SECONDS: Final = 30.0
-"""Where rows wait for so long and none can be taken, somebody left a transaction open."""
-
 GATHER_SECONDS: Final = 0.005
 """Rest between two sendings: a few rows at once cost the database and the broker little more than one."""
 
@@ -115,7 +112,8 @@ class Relay:
         metrics.OUTBOX_AGE_SECONDS.set(age)
         now = asyncio.get_running_loop().time()
         self._idle_since = self._idle_since or now if is_idle and waiting else None
-        if self._idle_since is not None and now - self._idle_since > HELD_SECONDS and self.state == "ok":
+        is_stuck = self._idle_since is not None and now - self._idle_since > self._settings.stuck_seconds
+        if is_stuck and self.state == "ok":
             self.state = f"held: {waiting} rows wait behind a transaction that does not end"
         elif self._idle_since is None and self.state.startswith("held"):
             self.state = "ok"

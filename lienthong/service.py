@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lienthong import contracts, metrics
 from lienthong.consumer import Reader
-from lienthong.database import GONE, Connection, Pool, borrow, open_pool_patiently, set_up_tables
+from lienthong.database import GONE, NOT_APPLIED, Connection, Pool, borrow, open_pool_patiently, set_up_tables
 from lienthong.department import Department
 from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import RawEvent, uuid7
@@ -151,7 +151,7 @@ class Service:
                 async with asyncio.timeout(DATABASE_ANSWER_SECONDS), borrow(pool) as db:
                     await db.execute("SELECT 1")
                 self.parts.pop("database", None)
-            except (*GONE, OSError, TimeoutError) as error:
+            except (*GONE, *NOT_APPLIED, OSError, TimeoutError) as error:
                 self.parts["database"] = f"away: {type(error).__name__}"
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), DATABASE_SECONDS)

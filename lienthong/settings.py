@@ -106,6 +106,14 @@ class Settings(BaseSettings):
     idle_seconds: Annotated[
         float, Field(gt=0, le=60, description="Wait between looks at an empty outbox or intake.")
     ] = 0.1
+    stuck_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3_600,
+            description="Outbox rows that no transaction's end sets free for so long are told.",
+        ),
+    ] = 30.0
     delivery_seconds: Annotated[
         float,
         Field(gt=0, le=3_600, description="No acknowledgement for so long: the outcome is unknown, kept."),
