@@ -114,7 +114,7 @@ class Relay:
         self._idle_since = self._idle_since or now if is_idle and waiting else None
         is_stuck = self._idle_since is not None and now - self._idle_since > self._settings.stuck_seconds
         if is_stuck and self.state == "ok":
-            self.state = f"held: {waiting} rows wait behind a transaction that does not end"
+            self.state = f"held: a transaction that does not end keeps {waiting} in the outbox"
         elif self._idle_since is None and self.state.startswith("held"):
             self.state = "ok"
 
