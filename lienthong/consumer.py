@@ -195,7 +195,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             if clock() - measured >= 1.0:
                 measured = clock()
                 self._mind_closed(consumer)
-                self._measure(consumer)
+                await self._measure(consumer)
                 await silence.look(consumer, consumer.assignment() - consumer.paused(), measured)
         async with self._at_work:
             await self._commit(consumer, self._lanes)
@@ -231,16 +231,18 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         if hold := (full - paused) & consumer.assignment():
             consumer.pause(*hold)
 
-    def _measure(self, consumer: AIOKafkaConsumer) -> None:
+    async def _measure(self, consumer: AIOKafkaConsumer) -> None:
         lag: dict[str, int] = dict.fromkeys(self._readings, 0)
+        assigned = consumer.assignment()
         for partition, lane in self._lanes.items():
-            end = consumer.highwater(partition)
-            at = lane.commit_offset
-            if end is None:
+            if partition not in assigned:
                 continue
-            lag[partition.topic] += max(
-                0, end - (at if at is not None else self._committed.get(partition, end))
-            )
+            # Known from the first answer of the broker on; only then does the client know its place too.
+            if (end := consumer.highwater(partition)) is not None:
+                at = lane.commit_offset
+                lag[partition.topic] += max(
+                    0, end - (await consumer.position(partition) if at is None else at)
+                )
         for topic, records in lag.items():
             metrics.LAG_RECORDS.labels(topic, self.group).set(records)
         metrics.PARKED_RECORDS.labels(self.group).set(
