@@ -88,7 +88,7 @@ class Settings(BaseSettings):
             le=1_073_741_824,
             description="Memory for the records a reader holds; as much again is fetched ahead.",
         ),
-    ] = 33_554_432
+    ] = 16_777_216
     silent_seconds: Annotated[
         float,
         Field(gt=0, le=3_600, description="A reader that hears nothing for so long asks what it misses."),

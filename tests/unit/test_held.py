@@ -106,6 +106,6 @@ def test_records_that_turn_out_large_come_fewer_at_a_time(settings: Settings):
 
 
 def test_what_is_fetched_ahead_is_shared_among_many_partitions(settings: Settings):
-    large = settings.model_copy(update={"held_bytes": 32 * 2**20})
-    assert bytes_ahead(large) == bytes_ahead(large, 6) == MOST_AHEAD
-    assert bytes_ahead(large, 54) * 54 <= 32 * 2**20
+    assert bytes_ahead(settings) == bytes_ahead(settings, 6)
+    assert bytes_ahead(settings, 54) * 54 <= BOUND
+    assert bytes_ahead(settings.model_copy(update={"held_bytes": 2**30})) == MOST_AHEAD
