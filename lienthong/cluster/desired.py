@@ -43,9 +43,8 @@ def desired(contracts: Contracts, brokers: int, today: date) -> Desired:
             reason=f"No department may be called {', '.join(taken)}: the name is the bus's own.",
             remedy="Choose another word for it.",
         )
-    opened = _by_access(grants)
-    hearing = _hearing(grants)
-    past = _by_access([(c, g) for c in in_force for g in c.grants if g.until < today])
+    over_now = [(c, g) for c in in_force for g in c.grants if g.until < today]
+    opened, past, hearing = _by_access(grants), _by_access(over_now), _hearing(grants)
     return Desired(
         departments=departments,
         topics=dict(sorted(_topics(in_force, grants, departments, brokers))),
@@ -54,6 +53,7 @@ def desired(contracts: Contracts, brokers: int, today: date) -> Desired:
         reasons={key: "; ".join(sorted(map(_told, those))) for key, those in opened.items()}
         | {key: f"what its reader finds wrong on {_listed(those)}" for key, those in hearing.items()},
         ended={key: max(g.until for g in those) for key, those in past.items() if key not in opened},
+        unheard=frozenset(_hearing(over_now).keys() - hearing.keys()),
         waiting={name: c.status for name, c in contracts.contracts.items() if not is_in_force(c, today)},
         over={
             name: over(contracts, c, _shape(c, min(3, brokers)), frozenset(_readers(c, c.grants)))

@@ -324,9 +324,11 @@ def test_a_plan_says_itself_in_json_without_what_it_takes_to_do_it():
 
 def test_a_grant_that_is_over_is_closed_by_its_date_and_says_which_day_that_was():
     plan = compare(desired(CITY, 1, date(2028, 1, 1)), as_wanted(desired(CITY, 1, TODAY)))
-    (closing,) = [change for change in plan.changes if change.by_date]
-    assert (closing.name, closing.after) == ("justice → topic health.birth-notified.v1", "nothing")
-    assert closing.reason == "the grant's last day was 2027-12-31"
+    closing = {change.name: (change.after, change.reason) for change in plan.changes if change.by_date}
+    assert closing == {
+        "justice → topic health.birth-notified.v1": ("nothing", "the grant's last day was 2027-12-31"),
+        "health → topic justice.refusals": ("nothing", "its readers' last day is over"),
+    }
 
 
 def test_a_grant_with_a_day_that_is_past_opens_nothing_and_is_told():
