@@ -27,6 +27,9 @@ from lienthong.turn import Reading, Turn
 COMMIT_SECONDS: Final = 0.5
 """Offsets are committed at most so often; what is handled in between is known to the inbox."""
 
+REBALANCE_MOST_SECONDS: Final = 330.0
+"""A group that finds itself for longer waits for nobody any more: members have five minutes to come back."""
+
 COMMIT_MOST_SECONDS: Final = 20.0
 """A commit that takes longer waits for news of the cluster that may never come: the reader starts afresh."""
 
@@ -173,10 +176,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             self._hold_full_lanes(consumer)
             wakes_at = min((lane.wakes_at() for lane in self._lanes.values()), default=float("inf"))
             wait = max(wakes_at, self._turn.rests_until) - clock()
-            batches = await consumer.getmany(
-                timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000),
-                max_records=self._held.most_records(self._lanes),
-            )
+            # Nothing is lost when this is cut short: what it would give is taken without a pause.
+            async with asyncio.timeout(REBALANCE_MOST_SECONDS):
+                batches = await consumer.getmany(
+                    timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000),
+                    max_records=self._held.most_records(self._lanes),
+                )
             async with self._at_work:
                 began = clock()
                 if batches:
