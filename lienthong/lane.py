@@ -122,7 +122,7 @@ class Lane:
         """Line up records as they come from the broker, in order of their offsets; tells how many."""
         before = len(self._waiting)
         for record in records:
-            taken = _take(record)
+            taken = take_up(record)
             self._waiting.append(taken)
             self.held_bytes += taken.weight
             self.next_offset = record.offset + 1
@@ -197,7 +197,7 @@ def is_forged(event: RawEvent, topic: str) -> bool:
     return event.source != _owner(topic)
 
 
-def _take(record: Record) -> Taken:
+def take_up(record: Record) -> Taken:
     """Read a record's envelope; one that has none is known by its place in the log."""
     place = place_of(record)
     try:

@@ -18,7 +18,7 @@ from lienthong.contracts.release import release
 from lienthong.dead_letters import Reason, Record, provenance
 from lienthong.errors import ContractsNotSound, NotValid, Problem
 from lienthong.event import read_record, to_headers, uuid7
-from lienthong.lane import _take
+from lienthong.lane import take_up
 from lienthong.refusals import Refusals
 from lienthong.testing import Notebook
 from tests.unit.contract_city import INSPECTION, MARKET, City
@@ -224,7 +224,7 @@ def test_a_refusal_as_it_is_really_told_fits_its_description(departments):
 
 
 async def test_what_a_reader_finds_wrong_as_it_is_really_told_fits_the_same_description(departments):
-    taken = _take(Record("health.birth-notified.v1", 0, 7, 0, b"k", b"{}", []))
+    taken = take_up(Record("health.birth-notified.v1", 0, 7, 0, b"k", b"{}", []))
     assert taken.unreadable is not None
     notebook = Notebook()
     await complaints.tell(notebook, "justice.birth-registration", taken, taken.unreadable)

@@ -8,7 +8,7 @@ from lienthong import complaints
 from lienthong.dead_letters import Record
 from lienthong.event import RawEvent, to_headers
 from lienthong.inbox import Dealt, digest_of
-from lienthong.lane import Taken, _take
+from lienthong.lane import Taken, take_up
 
 TOPIC = "health.birth-notified.v1"
 AT = datetime(2025, 11, 14, 13, 55, tzinfo=UTC)
@@ -31,7 +31,7 @@ EVENT = RawEvent(
 
 
 def taken(event: RawEvent = EVENT, topic: str = TOPIC) -> Taken:
-    return _take(Record(topic, 0, 7, 0, event.key.encode(), event.value, to_headers(event)))
+    return take_up(Record(topic, 0, 7, 0, event.key.encode(), event.value, to_headers(event)))
 
 
 @pytest.mark.parametrize(
