@@ -18,7 +18,7 @@ from lienthong.lane import Lane
 from lienthong.login import renew
 from lienthong.logs import get_log
 from lienthong.odd_headers import read_odd_headers
-from lienthong.producer import abort_connections, connection_arguments, end_within
+from lienthong.producer import CUT_OFF_SECONDS, abort_connections, connection_arguments, end_within
 from lienthong.settings import Settings
 from lienthong.turn import Reading, Turn
 
@@ -268,7 +268,7 @@ async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
     """Leave the group and stop, within bounds; a consumer that is stuck must not stay a member unseen."""
     if not await end_within(consumer.stop(), within):
         get_log().warning("consumer_abandoned", after_seconds=within)
-        await end_within(_cut_off(consumer), within)
+        await end_within(_cut_off(consumer), CUT_OFF_SECONDS)
 
 
 async def _cut_off(consumer: AIOKafkaConsumer) -> None:

@@ -58,6 +58,9 @@ LASTING: Final = (
 )
 """The broker will never take this record."""
 
+CUT_OFF_SECONDS: Final = 10.0
+"""A client that is cut off has nothing left to wait for: it takes moments on any machine."""
+
 TOPIC_SECONDS: Final = 5.0
 """A topic of which the brokers know nothing for so long is not there."""
 
@@ -229,7 +232,7 @@ async def _stop(client: AIOKafkaProducer, within: float = 5.0) -> None:
     """Stop a client that may wait for ever for what it still holds; the outbox has all of that."""
     if not await end_within(client.stop(), within):
         get_log().warning("producer_abandoned", after_seconds=within)
-        await end_within(_abandon(client), within)
+        await end_within(_abandon(client), CUT_OFF_SECONDS)
 
 
 async def end_within(ending: Coroutine[Any, Any, None], seconds: float) -> bool:
