@@ -12,6 +12,7 @@ from lienthong.errors import Unreadable
 from lienthong.event import RawEvent, read_record
 from lienthong.inbox import Identity
 from lienthong.settings import Settings
+from lienthong.unfolding import FOLDED, Folded
 
 Order = tuple[str, int, bytes]
 """Topic, partition and key: records that have these in common are handled one after the other."""
@@ -108,7 +109,7 @@ class Lane:
     def settle(self, fates: Sequence[Fate | None], now: float) -> None:
         """Take note of what became of the chosen records, one fate for each: unpark, park, line up again.
 
-        None stands for a record of a turn that took no effect.
+        None stands for a record that the turn did not come to, or to no effect.
         """
         behind: list[Taken] = []
         back_in_line: list[Taken] = []
@@ -153,7 +154,14 @@ def _take(record: Record) -> Taken:
     except Unreadable as error:
         place = (f"kafka:{record.topic}", f"{record.partition}/{record.offset}")
         key = record.key if record.key is not None else place[1].encode()
-        return Taken(record, key, place, None, Reason(error.code, str(error), error.problems))
+        return Taken(record, key, place, None, _reason(error, record))
     return Taken(
         record, record.key if record.key is not None else event.key.encode(), (event.source, event.id), event
     )
+
+
+def _reason(error: Unreadable, record: Record) -> Reason:
+    if isinstance(record.value, Folded):
+        fields = {name: getattr(record, name) for name in ("topic", "partition", "offset")}
+        error = Unreadable(**fields, reason=FOLDED)
+    return Reason(error.code, str(error), error.problems)

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
 from lienthong import dead_letters, inbox, metrics
-from lienthong.database import Connection, Pool, borrow, is_gone
+from lienthong.database import Connection, Pool, borrow, is_closed, is_gone
 from lienthong.dead_letters import Reason
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
@@ -33,6 +33,14 @@ class Reading:
     """The former major's topic: what the group dealt with there is not handled again here."""
     reads_former: bool = False
     """Whether a contract lets the group read there still: what is dealt with here is marked there too."""
+
+
+TURN_SECONDS: Final = 2.0
+"""A turn that has taken so long ends with the record it is at, and the rest waits for the next one.
+
+While its transaction is open, the relays of this PostgreSQL hold back whatever was written since it began, a
+stop waits, and a partition cannot be given away.
+"""
 
 
 class Interrupted(Exception):
@@ -64,7 +72,7 @@ class Turn:
         self._log = get_log(group=group)
 
     async def make(self, pool: Pool, batch: Sequence[Taken]) -> list[Fate | None]:
-        """Try records in order, and tell the fate of each; None where the database went away before."""
+        """Try records in order, and tell the fate of each; None where it was not its turn any more."""
         self._failed = None
         try:
             fates = await self._make(pool, batch)
@@ -72,7 +80,7 @@ class Turn:
             if not _is_passing(error):
                 raise
             fates = self._rest(error, batch)
-        if None not in fates:
+        if fates[0] is not None:
             self._interruptions = 0
         # Where one has just failed, another may soon.
         self._is_wary = Fate.AGAIN in fates or Fate.SET_ASIDE in fates
@@ -91,7 +99,10 @@ class Turn:
     async def _one_by_one(self, pool: Pool, batch: Sequence[Taken]) -> list[Fate | None]:
         fates: list[Fate | None] = []
         held: set[Order] = set()
+        ends_at = _soon()
         for number, taken in enumerate(batch):
+            if fates and _now() >= ends_at:
+                return fates + [None] * (len(batch) - number)
             if taken.order in held:
                 fates.append(Fate.BEHIND)
                 continue
@@ -116,10 +127,14 @@ class Turn:
         fates: list[Fate | None] = []
         marks: list[Mark] = []
         held: set[Order] = set()
+        ends_at = _soon()
         async with borrow(pool) as db, db.transaction():
             siblings = [sibling for taken in batch if (sibling := self._sibling(taken)) is not None]
             seen = await inbox.find_seen(db, self._group, [*(taken.identity for taken in batch), *siblings])
-            for taken in batch:
+            for number, taken in enumerate(batch):
+                if fates and _now() >= ends_at:
+                    fates += [None] * (len(batch) - number)
+                    break
                 if taken.order in held:
                     fates.append(Fate.BEHIND)
                     continue
@@ -166,7 +181,7 @@ class Turn:
                 async with contextlib.nullcontext() if together else db.transaction():
                     await self._handle(db, taken)
             except Exception as error:
-                if is_gone(error, db):
+                if _is_databases(error, db):
                     raise Interrupted from error
                 if together:
                     # An error may be an earlier one's doing, but not where nothing came earlier.
@@ -194,7 +209,7 @@ class Turn:
         """Rest until the database may be back: no record is to blame."""
         self._interruptions += 1
         wait = min(self._settings.back_off_seconds * 2 ** min(self._interruptions, 10), 5.0)
-        self.rests_until = asyncio.get_running_loop().time() + wait
+        self.rests_until = _now() + wait
         self._log.warning(
             "turn_interrupted", error=error.__cause__ or error, records=len(batch), wait_seconds=wait
         )
@@ -235,6 +250,19 @@ class Turn:
         )
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _soon() -> float:
+    return _now() + TURN_SECONDS
+
+
+def _is_databases(error: Exception, db: Connection) -> bool:
+    """Whether the database is the reason of a handler's error, not a connection of the handler's own."""
+    return is_gone(error, db) and (not isinstance(error, ConnectionError) or is_closed(db))
+
+
 def _is_passing(error: Exception) -> bool:
     """Whether a failed transaction says nothing about its records: do the same again, later."""
     if isinstance(error, asyncpg.UniqueViolationError):
@@ -269,6 +297,8 @@ def _reason_of(error: Exception) -> tuple[Reason, bool]:
         return Reason(error.code, str(error), problems), bool(error.fields.get("retriable", error.retriable))
     if isinstance(error, TimeoutError):
         return Reason("handler-too-slow", "The handler took too long and was stopped."), True
+    if isinstance(error, ConnectionError):
+        return Reason("handler-cut-off", "The handler lost, or did not get, a connection of its own."), True
     told = describe(error)
     sentence = (
         f"The handler raised {told['error']} at {told.get('error_at', 'an unknown place')}; this is a defect."
