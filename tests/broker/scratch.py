@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from string import ascii_lowercase
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import AwareDatetime
 
@@ -204,28 +204,24 @@ class City:
     def take(self) -> Pair:
         """Hand out a pair that no test has had."""
         number = self.left.pop(0)
-        publisher, reader = _name("p", number), _name("r", number)
-        return Pair(
-            publisher,
-            reader,
-            self.data,
-            self.root,
-            type(
-                "Thing",
-                (Thing,),
-                {"TOPIC": f"{publisher}.thing-noted.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
-            ),
-            type(
-                "Place",
-                (Place,),
-                {"TOPIC": f"{publisher}.place.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
-            ),
-            type(
-                "Counted",
-                (Counted,),
-                {"TOPIC": f"{reader}.thing-counted.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
-            ),
-        )
+        return pair_of(_name("p", number), _name("r", number), self.data, self.root)
+
+
+def pair_of(publisher: str, reader: str, data: Path, root: Path) -> Pair:
+    """Give a pair of which only the names are known: in another process, say."""
+
+    def at(kind: type[Data], topic: str) -> Any:
+        return type(kind.__name__, (kind,), {"TOPIC": topic, "__annotations__": {"TOPIC": ClassVar[str]}})
+
+    return Pair(
+        publisher,
+        reader,
+        data,
+        root,
+        at(Thing, f"{publisher}.thing-noted.v1"),
+        at(Place, f"{publisher}.place.v1"),
+        at(Counted, f"{reader}.thing-counted.v1"),
+    )
 
 
 _RUN = "".join(random.choices(ascii_lowercase, k=3))
