@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.broker.scratch import City
+from tests.broker.scratch import City, Pair
 from tests.broker.steps import Step
 from tests.broker.struck import strike
 
@@ -11,10 +11,11 @@ AT_ONCE = 4
 
 async def test_a_service_killed_at_any_step_loses_and_doubles_nothing(scratch: City) -> None:
     free = asyncio.Semaphore(AT_ONCE)
+    pairs = [scratch.take() for _ in Step]
 
-    async def play(step: Step) -> list[str]:
+    async def play(pair: Pair, step: Step) -> list[str]:
         async with free:
-            return await strike(scratch.take(), step)
+            return await strike(pair, step)
 
-    found = await asyncio.gather(*map(play, Step))
+    found = await asyncio.gather(*map(play, pairs, Step))
     assert {step.name: problems for step, problems in zip(Step, found, strict=True) if problems} == {}
