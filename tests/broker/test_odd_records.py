@@ -6,9 +6,11 @@ from typing import Any
 import psutil
 from confluent_kafka import Producer
 from kafka import KafkaProducer, errors
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from lienthong import Connection, Department, Event
-from lienthong.cluster.connection import department_connection
+from lienthong.cluster.connection import admin_connection, department_connection
+from lienthong.sizes import LETTER_BYTES
 from lienthong.testing import running, until
 from tests.broker.scratch import City, Pair, Thing
 from tests.broker.test_bad_records import SOUND, TABLES, headers_of, read_all, write
@@ -149,3 +151,25 @@ async def test_a_record_without_a_key_is_known_by_its_partitionkey_or_set_aside(
         assert await sink.pool.fetchval("SELECT count(*) FROM counted") == 1
         codes = await sink.pool.fetch("SELECT code FROM lienthong.inbox WHERE outcome = 'set aside'")
         assert [row["code"] for row in codes] == ["unreadable"] * 3
+
+
+def let_take(pair: Pair, topic: str, size: int) -> None:
+    """Change how large a record a topic takes."""
+    admin = KafkaAdminClient(**admin_connection(pair.data).for_kafka_python())
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})])
+    admin.close()
+
+
+async def test_a_dead_letter_that_its_topic_does_not_take_is_kept_and_shown(scratch: City) -> None:
+    pair = scratch.take()
+    letters = f"{pair.group}.dlt"
+    large = b'{"amount":"' + os.urandom(50_000).hex().encode() + b'"}'
+    async with running(counting(pair), data=pair.data, root=pair.root, tables=TABLES) as sink:
+        let_take(pair, letters, 10_000)
+        write(pair, [(b"vat", large, headers_of(pair)), (b"vat", b"{", headers_of(pair))])
+        await until(lambda: sink.health()["relay"].startswith("undelivered"))
+        await until(lambda: sink.pool.fetchval("SELECT count(*) = 2 FROM lienthong.dead_letter"))
+        let_take(pair, letters, LETTER_BYTES)
+        await until(lambda: sink.pool.fetchval("SELECT NOT EXISTS (SELECT FROM lienthong.dead_letter)"))
+        await until(lambda: sink.health()["relay"] == "ok")
+    assert {letter.value() for letter in read_all(pair, pair.reader, letters, 2)} == {large, b"{"}
