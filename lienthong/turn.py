@@ -11,7 +11,7 @@ from typing import Any, Final
 import asyncpg
 
 from lienthong import dead_letters, inbox, metrics
-from lienthong.database import Connection, Pool, borrow, is_closed, is_gone
+from lienthong.database import Connection, Pool, borrow, is_closed, is_gone, transaction_is_held
 from lienthong.dead_letters import Reason
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
@@ -203,7 +203,8 @@ class Turn:
         assert taken.event is not None
         data = self._gate.recheck(taken.record.topic, taken.event)
         async with asyncio.timeout(self._settings.handler_seconds):
-            await self._readings[taken.record.topic].handle(taken.event, data, db)
+            with transaction_is_held():
+                await self._readings[taken.record.topic].handle(taken.event, data, db)
 
     def _rest(self, error: Exception, batch: Sequence[Taken]) -> list[Fate | None]:
         """Rest until the database may be back: no record is to blame."""

@@ -1,6 +1,7 @@
 """Whatever a handler does, its effect is there once or not at all, and no other record pays for it."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -271,3 +272,20 @@ async def test_a_commit_that_was_done_and_never_heard_of_is_not_done_again(scrat
         assert sorted(await counted(sink)) == ["a", "b"]
         assert await codes(sink) == {None: 2}
     assert calls == {"a": 1, "b": 1}
+
+
+async def test_a_handler_cannot_end_the_transaction_that_others_share(scratch: City) -> None:
+    ends = {"1": "COMMIT", "2": "rollback;", "3": "UPDATE place SET label = ''; COMMIT", "4": "END"}
+
+    async def count(event: Event[Thing], db: Connection) -> None:
+        await db.execute(COUNT, event.data.thing_id, event.data.amount)
+        if event.data.thing_id in ends:
+            await db.execute(ends[event.data.thing_id])
+        # A part that may fail is the handler's own affair.
+        with contextlib.suppress(asyncpg.DivisionByZeroError):
+            async with db.transaction():
+                await db.execute("DO $$ BEGIN PERFORM 1 / 0; END $$")
+
+    async with handled(scratch.take(), count, "a", *ends, "b") as sink:
+        assert sorted(await counted(sink)) == ["a", "b"]
+        assert await codes(sink) == {None: 2, "not-handled": len(ends)}
