@@ -23,6 +23,7 @@ from lienthong.producer import CUT_OFF_SECONDS, abort_connections, connection_ar
 from lienthong.settings import Settings
 from lienthong.silence import Silence, SilentReader
 from lienthong.turn import Reading, Turn
+from lienthong.unfolding import bound_unfolding
 
 COMMIT_SECONDS: Final = 0.5
 """Offsets are committed at most so often; what is handled in between is known to the inbox."""
@@ -131,6 +132,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._consumer is not None and renew(self._consumer._client, password)  # noqa: SLF001
 
     async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
+        bound_unfolding()
         await go_over(self._settings, self.group, self._readings, pool, stopping)
         consumer = AIOKafkaConsumer(
             **connection_arguments(self._settings),

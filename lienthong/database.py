@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from lienthong.errors import NotHandled
 from lienthong.logs import Log
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
+    _Plain = asyncpg.Connection[asyncpg.Record]
 else:
+    _Plain = asyncpg.Connection
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
@@ -140,6 +145,41 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
             raise
 
 
+_IS_HELD: Final[ContextVar[bool]] = ContextVar("is_held", default=False)
+_ENDS_TRANSACTION: Final = re.compile(
+    r"(?:^|;)\s*(?:COMMIT|ROLLBACK(?!\s+TO\b)|ABORT|PREPARE\s+TRANSACTION)\b|^\s*END\b", re.IGNORECASE
+)
+
+
+@contextmanager
+def transaction_is_held() -> Iterator[None]:
+    """Let nothing in here end the transaction by itself: marks, and others' effects, belong to it too."""
+    token = _IS_HELD.set(True)
+    try:
+        yield
+    finally:
+        _IS_HELD.reset(token)
+
+
+class DepartmentConnection(_Plain):
+    """A connection whose transaction a handler cannot end before its mark is in it."""
+
+    __slots__ = ()
+
+    async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109
+        """Do as asyncpg does, except for what would end a transaction that is held.
+
+        Raises:
+            NotHandled: it was tried.
+        """
+        if _IS_HELD.get() and _ENDS_TRANSACTION.search(query):
+            raise NotHandled(
+                reason="the handler tried to end the transaction of its effect and mark by itself",
+                remedy="Let it return, or raise; `async with db.transaction()` is for a part that may fail.",
+            )
+        return await super().execute(query, *arguments, timeout=timeout)
+
+
 async def open_pool(url: str | Callable[[], str], connections: int, name: str) -> Pool:
     """Open the department's pool; connections are closed by the server when left idle in a transaction.
 
@@ -157,6 +197,7 @@ async def open_pool(url: str | Callable[[], str], connections: int, name: str) -
         connect=connect,
         min_size=1,
         max_size=connections,
+        connection_class=DepartmentConnection,
         command_timeout=60,
         server_settings={"application_name": name, "idle_in_transaction_session_timeout": "60000"},
         init=_prepare,

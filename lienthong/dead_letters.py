@@ -12,6 +12,7 @@ from lienthong import names
 from lienthong.database import Connection
 from lienthong.errors import Problem
 from lienthong.producer import OutgoingRecord
+from lienthong.sizes import LETTER_BYTES
 
 PREFIX: Final = "lt_"
 """Prefix of the headers that say where a dead letter came from and why; the original's own headers stay."""
@@ -19,6 +20,17 @@ PREFIX: Final = "lt_"
 _VERSION: Final = version("lienthong")
 _PUT: Final = """
 INSERT INTO lienthong.dead_letter (topic, key, value, header_names, header_values) VALUES ($1, $2, $3, $4, $5)
+"""
+
+# The length of a value is known without reading it; the first letter is taken whatever its size.
+_FETCH: Final = """
+SELECT letter.* FROM (
+    SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (
+        SELECT seq, coalesce(octet_length(value), 0) AS bytes
+        FROM lienthong.dead_letter ORDER BY seq LIMIT $1
+    ) AS oldest
+) AS waiting JOIN lienthong.dead_letter AS letter USING (seq)
+WHERE waiting.before <= $2 ORDER BY seq
 """
 
 
@@ -96,8 +108,8 @@ async def put(
 
 
 async def fetch(db: Connection, most: int) -> list[tuple[int, OutgoingRecord]]:
-    """Fetch dead letters that wait for the broker, oldest first."""
-    rows = await db.fetch("SELECT * FROM lienthong.dead_letter ORDER BY seq LIMIT $1", most)
+    """Fetch dead letters that wait for the broker, oldest first, no more than there is room for."""
+    rows = await db.fetch(_FETCH, most, LETTER_BYTES)
     return [
         (
             row["seq"],

@@ -15,6 +15,7 @@ from lienthong.errors import Unreadable
 from lienthong.event import RawEvent, read_record
 from lienthong.inbox import Identity, digest_of
 from lienthong.settings import Settings
+from lienthong.unfolding import FOLDED, Folded
 
 Order = tuple[str, int, bytes]
 """Topic, partition and key: records that have these in common are handled one after the other."""
@@ -144,7 +145,7 @@ class Lane:
     def settle(self, fates: Sequence[Fate | None], now: float) -> None:
         """Take note of what became of the chosen records, one fate for each: unpark, park, line up again.
 
-        None stands for a record of a turn that took no effect.
+        None stands for a record that the turn did not come to, or to no effect.
         """
         behind: list[Taken] = []
         back_in_line: list[Taken] = []
@@ -212,8 +213,15 @@ def take_up(record: Record) -> Taken:
         )
     except Unreadable as error:
         key = record.key if record.key is not None else place[1].encode()
-        return Taken(record, key, place, None, Reason(error.code, str(error), error.problems))
+        return Taken(record, key, place, None, _reason(error, record))
     key = record.key if record.key is not None else event.key.encode()
     if is_forged(event, record.topic):
         return Taken(record, key, place, event)
     return Taken(record, key, (event.source, event.id), event, digest=digest_of(event))
+
+
+def _reason(error: Unreadable, record: Record) -> Reason:
+    if isinstance(record.value, Folded):
+        fields = {name: getattr(record, name) for name in ("topic", "partition", "offset")}
+        error = Unreadable(**fields, reason=FOLDED)
+    return Reason(error.code, str(error), error.problems)

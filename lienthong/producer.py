@@ -13,6 +13,7 @@ from lienthong import metrics
 from lienthong.login import mechanism_of, renew
 from lienthong.logs import get_log
 from lienthong.settings import Settings
+from lienthong.sizes import LETTER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class Producer:
             # What is sent in one go is in one batch already.
             linger_ms=0,
             max_batch_size=131_072,
-            # The contracts hold data to 256 KiB; headers come on top.
-            max_request_size=1_000_000,
+            # An event is held to its topic's limit by the broker, and to its contract's by the gate.
+            max_request_size=LETTER_BYTES,
             request_timeout_ms=40_000,
             retry_backoff_ms=100,
         )

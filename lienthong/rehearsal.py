@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from lienthong.errors import BusNotUsable, Unreadable
 from lienthong.event import read_record
 from lienthong.shape import Circumstances, Shape
+from lienthong.unfolding import bound_unfolding
 
 
 @dataclass(slots=True)
@@ -91,6 +92,7 @@ async def fetch_newest(kafka: Mapping[str, Any], topic: str, most: int) -> list[
     Raises:
         BusNotUsable: when the broker cannot be reached, or does not have the topic.
     """
+    bound_unfolding()
     # Without a group every partition is ours.
     consumer = AIOKafkaConsumer(topic, **kafka, enable_auto_commit=False, auto_offset_reset="earliest")
     try:

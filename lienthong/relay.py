@@ -148,23 +148,24 @@ class Relay:
                 case NotWritten(reason, lasting=True):
                     refused.append((seq, reason))
                     self._log.error("event_refused", topic=record.topic, reason=reason)
+        of_letters = outcomes[len(sendable) :]
         sent_letters = [
             seq
-            for (seq, _), outcome in zip(letters, outcomes[len(sendable) :], strict=True)
+            for (seq, _), outcome in zip(letters, of_letters, strict=True)
             if isinstance(outcome, Acknowledged)
         ]
         await outbox.set_refused_aside(db, refused)
         await outbox.acknowledge(db, confirmed)
         await dead_letters.acknowledge(db, sent_letters)
-        await self._report(outcomes)
+        await self._report(outcomes[: len(sendable)], of_letters)
         return len(confirmed) + len(refused) + len(sent_letters) + told_twice
 
-    async def _report(self, outcomes: list[Outcome]) -> None:
+    async def _report(self, of_events: list[Outcome], of_letters: list[Outcome]) -> None:
         """Say what the broker did not take, and wait a little before the next try."""
-        held = [outcome for outcome in outcomes if not isinstance(outcome, Acknowledged)]
-        kept = [o for o in held if not (isinstance(o, NotWritten) and o.lasting)]
-        if outcomes:
-            self._log.debug("events_sent", count=len(outcomes), kept=len(kept))
+        held = [o for o in of_events if not (isinstance(o, NotWritten) and o.lasting)]
+        # What may never be sent has been moved aside; a dead letter has nowhere else to go.
+        kept = [o for o in held + of_letters if not isinstance(o, Acknowledged)]
+        self._log.debug("events_sent", count=len(of_events) + len(of_letters), kept=len(kept))
         if kept:
             self.state = f"undelivered: {kept[0].reason}"
             self._log.warning("events_undelivered", count=len(kept), reason=kept[0].reason)

@@ -12,7 +12,7 @@ import asyncpg
 
 from lienthong import complaints, dead_letters, inbox, metrics
 from lienthong.bound import Bound
-from lienthong.database import Connection, Pool, borrow, is_gone
+from lienthong.database import Connection, Pool, borrow, is_closed, is_gone, transaction_is_held
 from lienthong.dead_letters import Reason
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
@@ -41,6 +41,14 @@ class Reading:
 
 LASTING: Final = 2
 """A turn that was undone once is made again at once, as a rule; from so many on, something is amiss."""
+
+
+TURN_SECONDS: Final = 2.0
+"""A turn that has taken so long ends with the record it is at, and the rest waits for the next one.
+
+While its transaction is open, the relays of this PostgreSQL hold back whatever was written since it began, a
+stop waits, and a partition cannot be given away.
+"""
 
 
 class Interrupted(Exception):
@@ -86,7 +94,8 @@ class Turn:
     async def make(self, pool: Pool, batch: Sequence[Taken]) -> list[Fate | None]:
         """Try records in order, and tell the fate of each.
 
-        None where the database went away before, or the bound of what may be set aside was reached.
+        None where it was not its turn any more: the database went away before, the turn had taken long
+        enough, or the bound of what may be set aside was reached.
         """
         self._failed = None
         interruptions = self._interruptions
@@ -115,7 +124,10 @@ class Turn:
     async def _one_by_one(self, pool: Pool, batch: Sequence[Taken]) -> list[Fate | None]:
         fates: list[Fate | None] = []
         held: set[Order] = set()
+        ends_at = _soon()
         for number, taken in enumerate(batch):
+            if fates and _now() >= ends_at:
+                return fates + [None] * (len(batch) - number)
             if taken.order in held:
                 fates.append(Fate.BEHIND)
                 continue
@@ -142,12 +154,13 @@ class Turn:
         codes: list[str | None] = []
         held: set[Order] = set()
         is_over = self._bound.is_reached()
+        ends_at = _soon()
         async with borrow(pool) as db, db.transaction():
             seen = await self._find_seen(db, batch)
-            for taken in batch:
-                if is_over:
-                    fates.append(None)
-                    continue
+            for number, taken in enumerate(batch):
+                if is_over or (fates and _now() >= ends_at):
+                    fates += [None] * (len(batch) - number)
+                    break
                 if taken.order in held:
                     fates.append(Fate.BEHIND)
                     continue
@@ -216,7 +229,7 @@ class Turn:
                 async with contextlib.nullcontext() if together else db.transaction():
                     await self._handle(db, taken)
             except Exception as error:
-                if is_gone(error, db):
+                if _is_databases(error, db):
                     raise Interrupted from error
                 if together:
                     # An error may be an earlier one's doing, but not where nothing came earlier.
@@ -244,14 +257,15 @@ class Turn:
         assert taken.event is not None
         data = self._gate.recheck(taken.record.topic, taken.event)
         async with asyncio.timeout(self._settings.handler_seconds):
-            await self._readings[taken.record.topic].handle(taken.event, data, db)
+            with transaction_is_held():
+                await self._readings[taken.record.topic].handle(taken.event, data, db)
 
     def _rest(self, error: Exception, batch: Sequence[Taken]) -> list[Fate | None]:
         """Rest until the database may be back: no record is to blame."""
         self._interruptions += 1
         self._interrupted_by = type(error.__cause__ or error).__name__
         wait = min(self._settings.back_off_seconds * 2 ** min(self._interruptions, 10), 5.0)
-        self.rests_until = asyncio.get_running_loop().time() + wait
+        self.rests_until = _now() + wait
         self._log.warning(
             "turn_interrupted", error=error.__cause__ or error, records=len(batch), wait_seconds=wait
         )
@@ -292,6 +306,19 @@ class Turn:
         )
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _soon() -> float:
+    return _now() + TURN_SECONDS
+
+
+def _is_databases(error: Exception, db: Connection) -> bool:
+    """Whether the database is the reason of a handler's error, not a connection of the handler's own."""
+    return is_gone(error, db) and (not isinstance(error, ConnectionError) or is_closed(db))
+
+
 def _is_passing(error: Exception) -> bool:
     """Whether a failed transaction says nothing about its records: do the same again, later."""
     if isinstance(error, asyncpg.UniqueViolationError):
@@ -328,6 +355,8 @@ def _reason_of(error: Exception) -> tuple[Reason, bool]:
         return Reason(error.code, str(error), problems), bool(error.fields.get("retriable", error.retriable))
     if isinstance(error, TimeoutError):
         return Reason("handler-too-slow", "The handler took too long and was stopped."), True
+    if isinstance(error, ConnectionError):
+        return Reason("handler-cut-off", "The handler lost, or did not get, a connection of its own."), True
     told = describe(error)
     sentence = (
         f"The handler raised {told['error']} at {told.get('error_at', 'an unknown place')}; this is a defect."

@@ -23,7 +23,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("anywhere")
 
-PAIRS = 60
+PAIRS = 12
+"""So many scratch departments to begin with; more are made when they are needed."""
+
 SLOWEST_FIRST = ("journeys", "broker", "contracts", "soundness", "unit")
 TOGETHER = re.compile(r"\b(city: City|town: Town)\b")
 """What takes long to set up: every file that asks for it goes to one process."""

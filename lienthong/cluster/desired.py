@@ -9,6 +9,7 @@ from lienthong.cluster.retirement import is_in_force, over
 from lienthong.cluster.state import Access, Desired, TopicShape
 from lienthong.contracts import Contract, Contracts, Grant
 from lienthong.errors import ContractsNotSound
+from lienthong.sizes import BATCH_BYTES, LETTER_BYTES
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -19,9 +20,6 @@ QUOTAS: Final = {
     "request_percentage": 400.0,
 }
 """What one department may take of each broker: far above any feed, below what would starve the others."""
-
-BATCH_BYTES: Final = 2**20
-"""A topic's limit is for a batch of events; the limit of one event is the contract's, and the gate's."""
 
 KEPT_DAYS: Final = 30
 """How long refusals stay, and dead letters of datasets that have no retention of their own."""
@@ -110,6 +108,7 @@ def _topics(
         # A dead letter is a copy of its record: it may not outlive the shortest-lived events the group reads.
         kept = [c.retention_seconds * 1000 for c, g in grants if g.group == group and not c.is_state]
         settings = _safe(copies) | _dated(min(kept, default=KEPT_DAYS * DAY_MS))
+        settings |= {"max.message.bytes": str(LETTER_BYTES)}
         yield names.dead_letter_topic(group), TopicShape(1, copies, settings)
 
 

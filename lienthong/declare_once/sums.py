@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from lienthong.declare_once.account import Account, account_of, places
 from lienthong.declare_once.form import Form, Place
+from lienthong.unfolding import bound_unfolding
 
 Progress = Callable[[int, int], None]
 """Told now and then: records read, records there are."""
@@ -109,6 +110,7 @@ async def sums(
         for topic in tally.form.topics:
             wanted.setdefault(topic, []).append(tally)
     if there := await _topics_there(kafka, wanted.keys()):
+        bound_unfolding()
         # Without a group every partition is ours.
         consumer = AIOKafkaConsumer(*there, **kafka, enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()

@@ -23,6 +23,26 @@ def lane() -> Lane:
     )
 
 
+def test_twelve_tries_reach_beyond_a_minute() -> None:
+    """However the dice of the waits fall: what is away for a minute is no reason to set a record aside."""
+    settings = Settings(
+        bootstrap_servers="127.0.0.1:9092",
+        username="health",
+        password="secret",
+        database_url="postgresql://health@127.0.0.1/health",
+        security_protocol="SASL_PLAINTEXT",
+        attempts=12,
+    )
+    lane = Lane(settings)
+    lane.take(records("a"))
+    now = 0.0
+    for _ in range(settings.attempts - 1):
+        assert offsets(lane.choose(10, now)) == [0]
+        lane.settle([Fate.AGAIN], now)
+        now = lane.wakes_at()
+    assert now > 60.0
+
+
 def records(*keys: str) -> list[Record]:
     """Records without an envelope: a lane does not care, a key is enough."""
     return [
