@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,7 +66,6 @@ class Publisher:
         self._log = get_log(department=department.name)
         self._settings = settings or self._find_bus()
         self._limits = self._settings or load_limits(department.name)
-        self.spool = Spool(file or find_spool(department.name), self._limits.spool_bytes, department.clock)
         self._relays = relays
         self._known = contracts.load_contracts(root or find_root())
         self._gate = Gate.load((root or find_root()) / "schemas")
@@ -74,13 +73,13 @@ class Publisher:
         self._stopping = asyncio.Event()
         self._relay: Relay | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._nudge: Callable[[], None] = _nothing
+        self._loop: asyncio.AbstractEventLoop | None = None
         department.open(self._gate, _nothing, None, self._overlaps)
+        self.spool = Spool(file or find_spool(department.name), self._limits.spool_bytes, department.clock)
 
     async def __aenter__(self) -> Self:
         if self._relays:
-            loop = asyncio.get_running_loop()
-            self._nudge = lambda: loop.call_soon_threadsafe(self._nudge_relay) and None
+            self._loop = asyncio.get_running_loop()
             self._tasks = [asyncio.create_task(self._carry(), name="relay")]
         return self
 
@@ -194,8 +193,19 @@ class Publisher:
             if is_new and one.refusal is None:
                 for fact in one.telling.facts:
                     metrics.EVENTS_ADMITTED.labels(fact.topic).inc()
-        self._nudge()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._nudge_relay)
         return new
+
+    def check(self, topic: str) -> str:
+        """Hold the department to its own topics, before anything is read; gives the version that is written.
+
+        Raises:
+            Refused: the topic is not the department's, or a newer major has taken its place.
+        """
+        self._gate.check_owner(self.department.name, topic, "")
+        self._overlaps.check_newest(topic, "")
+        return self._gate.version(topic)
 
     def _is_state(self, topic: str) -> bool:
         return topic in self._gate.topics and self._gate.is_state(topic)
@@ -228,6 +238,11 @@ class Publisher:
                 break
             await asyncio.sleep(min(LOOK_SECONDS, left))
         return held
+
+    @property
+    def knows_bus(self) -> bool:
+        """Whether it is known where the bus is; it may be away all the same."""
+        return self._settings is not None or self._relay is not None
 
     def health(self) -> str:
         """Say "ok", or why what waits is not sent."""
