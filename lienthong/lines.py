@@ -112,9 +112,11 @@ def iter_csv(lines: Iterator[bytes], topic: str, schema: Mapping[str, Any]) -> I
         NotValid: the first line names what is no field, one twice, or lacks a required one.
     """
     numbered = _Numbered(lines)
-    first = next((text for text in numbered if text.strip()), None)
+    first = next((text for text in numbered if text.strip() or numbered.flaw), None)
     if first is None:
         return
+    if numbered.flaw is not None:
+        raise _not_read(topic, schema, [numbered.flaw])
     separator = max(_SEPARATORS, key=first.count)
     columns = _columns(topic, schema, next(csv.reader([first], delimiter=separator)))
     reader = csv.reader(numbered, delimiter=separator, strict=True)
@@ -205,13 +207,17 @@ def _columns(topic: str, schema: Mapping[str, Any], names: Sequence[str]) -> lis
         elif not times and is_required:
             problems.append(Problem(name, "column", f"no column holds it, and it is required ({label})"))
     if problems:
-        raise NotValid(
-            topic=topic,
-            schema_version=str(schema["$id"]).rpartition(":")[2],
-            problems=tuple(problems),
-            remedy="Correct the first line of the file; nothing of it was read.",
-        )
+        raise _not_read(topic, schema, problems)
     return found
+
+
+def _not_read(topic: str, schema: Mapping[str, Any], problems: Sequence[Problem]) -> NotValid:
+    return NotValid(
+        topic=topic,
+        schema_version=str(schema["$id"]).rpartition(":")[2],
+        problems=tuple(problems),
+        remedy="Correct the first line of the file; nothing of it was read.",
+    )
 
 
 def _iter_fields(

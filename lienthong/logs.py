@@ -48,7 +48,7 @@ def set_up_logs(level: str = "info") -> None:
 def in_silence() -> Iterator[None]:
     """Let nothing be logged while a command works: what matters is in its outcome."""
     before, libraries = structlog.get_config(), logging.root.manager.disable
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)
     try:
         yield

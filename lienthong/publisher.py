@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
+import structlog
 from aiokafka import errors as kafka_errors
 
 from lienthong import contracts, metrics, names, refusals
 from lienthong.errors import BusNotUsable, Refused, SettingsNotUsable, SpoolFull, SpoolNotUsable
 from lienthong.event import Data, named_id
 from lienthong.gate import Gate
-from lienthong.logs import get_log
+from lienthong.logs import get_log, set_up_logs
 from lienthong.overlap import Fact, Overlaps, announcements
 from lienthong.producer import Producer
 from lienthong.relay import Relay, Store
@@ -66,6 +67,8 @@ class Publisher:
         self._log = get_log(department=department.name)
         self._settings = settings or self._find_bus()
         self._limits = self._settings or load_limits(department.name)
+        if settings is None and not structlog.is_configured():
+            set_up_logs(self._limits.log_level)  # a process of its own, as a service is
         self._relays = relays
         self._known = contracts.load_contracts(root or find_root())
         self._gate = Gate.load((root or find_root()) / "schemas")

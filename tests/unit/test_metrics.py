@@ -7,7 +7,7 @@ from pathlib import Path
 import lienthong
 from lienthong import metrics
 
-FORM = re.compile(r"lienthong_[a-z]+(_[a-z]+)*(_total|_seconds|_records)")
+FORM = re.compile(r"lienthong_[a-z]+(_[a-z]+)*(_total|_seconds|_records|_bytes)")
 CLASSES = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 
 
