@@ -1,5 +1,6 @@
 """Hand a file's lines in, through the gate into the spool: the good ones, or all or none (hops 1 to 3)."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from lienthong import strict_json
 from lienthong.errors import Problem, SpoolFull, SpoolNotUsable
 from lienthong.lines import Form, Line, Lines, find_form, iter_csv, iter_json
 from lienthong.moments import find_timestamp
-from lienthong.publisher import Judged, Publisher
+from lienthong.publisher import LOOK_SECONDS, Judged, Publisher
 from lienthong.spool_file import Telling
 
 AT_ONCE: Final = 500
@@ -54,6 +55,7 @@ class HandIn:
         form: How the file is written; else its first character says.
         happened_at: The field that says when a fact happened: an instant, or a day.
         tell: Hears of each bad line, as soon as it is found.
+        patience: How many seconds a full spool is waited for while nothing leaves it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class HandIn:
         form: Form | None = None,
         happened_at: str | None = None,
         tell: Callable[[Bad], None] = lambda _: None,
+        patience: float = 0.0,
     ) -> None:
         self.account = Account()
         self._publisher = publisher
@@ -73,6 +76,7 @@ class HandIn:
         self._form = form
         self._happened_at = happened_at.split(".") if happened_at else None
         self._tell = tell
+        self._patience = patience
 
     def take_good(self, file: BinaryIO, moved: Callable[[int], None]) -> Account:
         """Hand every good line in; a bad one holds nobody up. What is counted as taken is on the disk."""
@@ -84,6 +88,7 @@ class HandIn:
                     waiting.append(judged)
                 if len(waiting) >= AT_ONCE or reading.rests:
                     self._write(waiting)
+                    waiting.clear()
                     moved(reading.bytes_read)
             self._write(waiting)
         except (SpoolFull, SpoolNotUsable) as error:
@@ -147,10 +152,32 @@ class HandIn:
         return find_timestamp(text) or find_timestamp(f"{text}T00:00:00+07:00")
 
     def _write(self, waiting: list[Judged]) -> None:
-        if waiting:
+        """Write what waits, in smaller pieces where the spool is nearly full: a file may be larger."""
+        if not waiting:
+            return
+        try:
             new = self._publisher.hand_in(waiting)
-            self._count([is_new for one, is_new in zip(waiting, new, strict=True) if one.refusal is None])
-            waiting.clear()
+        except SpoolFull:
+            if len(waiting) > 1:
+                half = len(waiting) // 2
+                self._write(waiting[:half])
+                self._write(waiting[half:])
+                return
+            new = self._hand_in_later(waiting)
+        self._count([is_new for one, is_new in zip(waiting, new, strict=True) if one.refusal is None])
+
+    def _hand_in_later(self, waiting: list[Judged]) -> list[bool]:
+        """Wait until the relay has made room, as long as something leaves the spool."""
+        spool, left, until = self._publisher.spool, -1, 0.0
+        while True:
+            if (records := spool.measure().records) != left:
+                left, until = records, time.monotonic() + self._patience
+            try:
+                return self._publisher.hand_in(waiting)
+            except SpoolFull:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(LOOK_SECONDS)
 
     def _count(self, new: Sequence[bool]) -> None:
         self.account.taken += sum(new)

@@ -62,7 +62,8 @@ class Publisher:
         root: Path | None = None,
         relays: bool = True,
     ) -> None:
-        self.department = department
+        # One of its own: the department's service, in the same process perhaps, goes on with its outbox.
+        self.department = type(department)(department.name, clock=department.clock, random=department.random)
         self.state = "starting"
         self._log = get_log(department=department.name)
         self._settings = settings or self._find_bus()
@@ -77,7 +78,7 @@ class Publisher:
         self._relay: Relay | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        department.open(self._gate, _nothing, None, self._overlaps)
+        self.department.open(self._gate, _nothing, None, self._overlaps)
         self.spool = Spool(file or find_spool(department.name), self._limits.spool_bytes, department.clock)
 
     async def __aenter__(self) -> Self:

@@ -61,6 +61,8 @@ class Spool:
             with self._writing() as db:
                 spool_file.make_tables(db, path)
                 spool_file.forget(db, (clock() - TOLD_FOR).timestamp())
+            with self._spoken():
+                spool_file.give_back(self._db)
         except BaseException:
             self._db.close()
             raise

@@ -111,11 +111,14 @@ async def _publish(
         publisher = _publisher(topic.partition(".")[0], relays=wait > 0)
         async with publisher:
             schema = load_schema(topic, publisher.check(topic), find_root() / "schemas")
-            handing = HandIn(publisher, topic, schema, form=form, happened_at=happened_at, tell=tell)
+            patience = wait if publisher.knows_bus else 0
+            handing = HandIn(
+                publisher, topic, schema, form=form, happened_at=happened_at, tell=tell, patience=patience
+            )
             account = await _in_thread(
                 lambda: (handing.take_all if all_or_nothing else handing.take_good)(file, moved)
             )
-            held = await publisher.wait_sent(wait if publisher.knows_bus else 0)
+            held = await publisher.wait_sent(patience)
             state = publisher.health()
     if as_json:
         told = _document(topic, name, account, bad, held, publisher, state)

@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -283,3 +284,24 @@ def test_the_command_says_at_once_what_is_wrong_with_topic_file_or_header(run, t
         assert (status, out) == (1, "")
         assert said in err
     assert run("publish", TOPIC, "-", "--all-or-nothing")[0] == 2
+
+
+def test_a_file_larger_than_the_spool_waits_for_the_relay_to_make_room(opened, monkeypatch) -> None:
+    monkeypatch.setenv("LIENTHONG_SPOOL_BYTES", "65536")
+    publisher, over = opened(), threading.Event()
+    relay = opened().spool
+
+    def carry() -> None:
+        while not over.wait(0.01):
+            relay.settle([row.seq for row in relay.fetch(40)], [])
+
+    lines = "\n".join(orjson.dumps(price(n % 10, price_vnd=1_000 + n)).decode() for n in range(1_000))
+    carrier = threading.Thread(target=carry)
+    carrier.start()
+    try:
+        account, _ = hand(publisher, lines, patience=30)
+    finally:
+        over.set()
+        carrier.join()
+    assert (account.taken, account.stopped) == (1_000, None)
+    assert relay.count_sent()[TOPIC] + relay.measure().records == 1_000

@@ -306,3 +306,12 @@ def test_whatever_moment_a_publisher_is_killed_what_it_was_promised_is_there(tmp
     assert longs == shorts, "each pair is whole"
     assert len(set(promised) - shorts) <= gone / 2, "what is not there was sent"
     assert len(waiting) + gone >= 2 * len(promised)
+
+
+def test_a_spool_that_was_emptied_gives_its_room_back(opened):
+    spool = opened(most_bytes=2**24)
+    spool.put([telling(event(b"x" * 60_000)) for _ in range(50)])
+    settle_all(spool)
+    spool.close()
+    opened().close()
+    assert spool.path.stat().st_size < 100_000
