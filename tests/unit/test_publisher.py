@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -305,3 +306,28 @@ def test_a_file_larger_than_the_spool_waits_for_the_relay_to_make_room(opened, m
         carrier.join()
     assert (account.taken, account.stopped) == (1_000, None)
     assert relay.count_sent()[TOPIC] + relay.measure().records == 1_000
+
+
+def fences(kind: str) -> list[str]:
+    """What the operators' page shows, block by block."""
+    page = (ROOT / "docs/operate/spool.md").read_text("utf-8")
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_spreadsheet_of_the_operators_page_comes_to_what_the_page_says(
+    run, tmp_path, monkeypatch
+) -> None:
+    sheet, said = fences("text")
+    (command, *_) = fences("sh")
+    monkeypatch.chdir(tmp_path)
+    Path("gia.csv").write_text(sheet, "utf-8")
+    status, out, err = run(*command.split()[1:])
+    assert status == 1
+    assert [err.strip(), out.splitlines()[0]] == said.splitlines()[:2]
+
+
+def test_the_sensor_of_the_operators_page_publishes(opened) -> None:
+    (program,) = fences("python")
+    exec(compile(program, "sensor", "exec"), {})
+    (event,) = waiting(opened().spool)
+    assert event.key == "00004-01|rice"
