@@ -55,6 +55,9 @@ EVENT_HANDLED_SECONDS: Final = Histogram(
 )
 OUTBOX_RECORDS: Final = Gauge("lienthong_outbox_records", "Rows waiting in the outbox.", registry=REGISTRY)
 OUTBOX_AGE_SECONDS: Final = Gauge("lienthong_outbox_age_seconds", "Age of its oldest row.", registry=REGISTRY)
+SPOOL_RECORDS: Final = Gauge("lienthong_spool_records", "Facts waiting in the spool.", registry=REGISTRY)
+SPOOL_BYTES: Final = Gauge("lienthong_spool_bytes", "Bytes that they take.", registry=REGISTRY)
+SPOOL_AGE_SECONDS: Final = Gauge("lienthong_spool_age_seconds", "Age of its oldest fact.", registry=REGISTRY)
 LAG_RECORDS: Final = Gauge(
     "lienthong_lag_records", "Records not yet handled.", ["topic", "group"], registry=REGISTRY
 )

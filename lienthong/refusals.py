@@ -52,14 +52,18 @@ class Refusals:
 
     def _compose(self, topic: str, event_id: str, refusal: Refused) -> RawEvent:
         now = datetime.now(UTC)
-        value = {
-            "refused_id": event_id,
-            "refused_topic": topic[:200],
-            "code": refusal.code,
-            "schema_version": refusal.fields.get("schema_version"),
-            "problems": [problem.as_json() for problem in refusal.problems[:50]],
-        }
-        return compose(self._department, value, self._new_id(now), now)
+        return compose(self._department, about(topic, event_id, refusal), self._new_id(now), now)
+
+
+def about(topic: str, event_id: str, refusal: Refused) -> dict[str, Any]:
+    """Say what was refused and by which rules: identifiers, codes and paths only."""
+    return {
+        "refused_id": event_id,
+        "refused_topic": topic[:200],
+        "code": refusal.code,
+        "schema_version": refusal.fields.get("schema_version"),
+        "problems": [problem.as_json() for problem in refusal.problems[:50]],
+    }
 
 
 def compose(department: str, value: Mapping[str, Any], notice_id: str, now: datetime) -> RawEvent:

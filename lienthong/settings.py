@@ -15,7 +15,7 @@ from lienthong.errors import BusNotUsable, SettingsNotUsable
 from lienthong.login import role_of
 
 PREFIX: Final = "LIENTHONG_"
-OUTSIDE: Final = frozenset({"LIENTHONG_ROOT", "LIENTHONG_DATA"})
+OUTSIDE: Final = frozenset({"LIENTHONG_ROOT", "LIENTHONG_DATA", "LIENTHONG_SPOOL"})
 """Where things lie on this machine: read before any settings are."""
 
 
@@ -121,6 +121,14 @@ class Settings(BaseSettings):
     session_seconds: Annotated[
         float, Field(ge=6, le=300, description="A reader silent for so long loses its partitions.")
     ] = 15.0
+    spool_bytes: Annotated[
+        int,
+        Field(
+            ge=65_536,
+            le=1_099_511_627_776,
+            description="Facts that wait in a publisher's spool; beyond that new ones get SpoolFull.",
+        ),
+    ] = 268_435_456
     stop_seconds: Annotated[
         float,
         Field(
@@ -152,6 +160,11 @@ class Settings(BaseSettings):
     def read_database_url(self) -> str:
         """Give the database URL with its password in it, and the role that this password belongs to."""
         url = self.database_url.get_secret_value()
+        if not url:
+            raise SettingsNotUsable(
+                reason=f"{self.username} publishes through a spool, without a database.",
+                remedy="Set LIENTHONG_DATABASE_URL for a service.",
+            )
         if self.database_password_file is None:
             return url
         parts = urlsplit(url)
@@ -230,6 +243,23 @@ def load_settings(department: str, **given: Any) -> Settings:
             remedy="Name the PEM file of the authority that signed the brokers' certificates.",
         )
     return settings
+
+
+def load_limits(department: str) -> Settings:
+    """Read the environment for a publisher that may not know a bus yet: its limits and waits.
+
+    Raises:
+        SettingsNotUsable: a setting is out of bounds or misspelt.
+    """
+    nowhere = {"bootstrap_servers": "localhost", "username": department, "password": "", "database_url": ""}
+    return load_settings(department, **nowhere)
+
+
+def find_spool(department: str, data: Path | None = None) -> Path:
+    """Find the file of a department's spool: in LIENTHONG_SPOOL, or in `spool` of the data folder."""
+    told = os.environ.get("LIENTHONG_SPOOL")
+    folder = Path(told) if told else find_data(data) / "spool"
+    return folder / f"{department}.spool"
 
 
 def find_root(start: Path | None = None) -> Path:
