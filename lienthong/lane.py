@@ -40,6 +40,10 @@ class Taken:
     first_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     due: float = 0.0
     reason: Reason | None = None
+    earlier_attempts: int = 0
+    """Tries before it was set aside, where it was sent again."""
+    tried_since: datetime | None = None
+    """The first of them."""
 
     @property
     def order(self) -> Order:
@@ -89,7 +93,7 @@ class Lane:
     def take(self, records: Iterable[Record]) -> None:
         """Line up records as they come from the broker, in order of their offsets."""
         for record in records:
-            self._waiting.append(_take(record))
+            self._waiting.append(take_up(record))
             self.next_offset = record.offset + 1
 
     def choose(self, most: int, now: float) -> list[Taken]:
@@ -138,7 +142,7 @@ class Lane:
         return min(wait, self._settings.back_off_most_seconds) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def _take(record: Record) -> Taken:
+def take_up(record: Record) -> Taken:
     """Read a record's envelope; one that has none is known by its place in the log."""
     try:
         event = read_record(
