@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from lienthong.cluster.changes import find_who
+from lienthong.dead_letters import Record
 from lienthong.errors import SettingsNotUsable
 from lienthong.letters import decide, telling
 from lienthong.letters.found import Found, Letters, find_letters
@@ -157,11 +158,12 @@ def show_letters(
     """
     selection = _select(department, group, topic, code, since, until, event_id, state or ())
 
-    async def find(office: Office, show: Show) -> list[tuple[Found, Any]]:
+    async def find(office: Office, show: Show) -> list[tuple[Found, Record | None]]:
         found = (await _find(office, selection, key_of, show)).found[:most]
-        return [
-            (one, await decide.fetch_original(office.consumer, one) if with_data else None) for one in found
-        ]
+        if not with_data:
+            return [(one, None) for one in found]
+        async with office.open_log() as log:
+            return await decide.fetch_originals(log, found)
 
     shown = _run(department, find)
     if as_json:
@@ -214,14 +216,10 @@ def send_letters_again(
     async def plan(office: Office, show: Show) -> Plan:
         found = (await _find(office, selection, key_of, show)).found
         decidable = [one for one in found if one.state in {State.open, State.discarded}]
-        return await make_plan(
-            office.db,
-            office.consumer,
-            decidable,
-            even_if_stale=even_if_stale,
-            look_ahead=look_ahead,
-            show=show,
-        )
+        async with office.open_log() as log:
+            return await make_plan(
+                office.db, log, decidable, even_if_stale=even_if_stale, look_ahead=look_ahead, show=show
+            )
 
     planned = _run(department, plan)
     if not as_json:
@@ -232,15 +230,10 @@ def send_letters_again(
     if wanted := bool(count) and _is_wanted(f"Send {_count(count)} again?", yes=yes, as_json=as_json):
 
         async def do(office: Office, show: Show) -> list[tuple[str, str, int]]:
-            numbers = await decide.send_again(
-                office.db,
-                office.consumer,
-                planned.sent,
-                who,
-                why,
-                even_if_stale=even_if_stale,
-                show=show,
-            )
+            async with office.open_log() as log:
+                numbers = await decide.send_again(
+                    office.db, log, planned.sent, who, why, even_if_stale=even_if_stale, show=show
+                )
             return await _await_outcomes(office, numbers, wait, show)
 
         outcomes = _run(department, do)
@@ -331,14 +324,16 @@ def _select(
 async def _find(office: Office, selection: Selection, key_of: str | None, show: Show) -> Letters:
     if key_of is not None:
         named = Selection(groups=selection.groups, ids=[key_of])
-        found = (await find_letters(office.db, office.consumer, office.department, named, show)).found
+        async with office.open_log() as log:
+            found = (await find_letters(office.db, log, office.department, named, show)).found
         if not found:
             raise SettingsNotUsable(
                 reason=f"{office.department} has no dead letter {telling.plain(key_of)}.",
                 remedy="`lienthong dead-letters list` names them by event and by place.",
             )
         selection = selection.of_key(found[0].letter.order_key)
-    return await find_letters(office.db, office.consumer, office.department, selection, show)
+    async with office.open_log() as log:
+        return await find_letters(office.db, log, office.department, selection, show)
 
 
 async def _await_outcomes(

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from lienthong import names
 from lienthong.database import Connection
 from lienthong.dead_letters import Record
 from lienthong.letters.found import Found
 from lienthong.letters.letter import Letter, read_letter
-from lienthong.letters.log import Show, iter_records, silent
+from lienthong.letters.log import Log, Show, silent
 from lienthong.letters.plan import Planned
 
 AT_ONCE: Final = 200
@@ -62,7 +62,7 @@ async def discard(
 
 async def send_again(
     db: Connection,
-    consumer: AIOKafkaConsumer,
+    log: Log,
     planned: Sequence[Planned],
     who: str,
     why: str,
@@ -87,7 +87,7 @@ async def send_again(
         waiting.clear()
         show("sent again", len(numbers), len(planned))
 
-    async for one, record in _iter_originals(consumer, planned):
+    async for one, record in _iter_originals(log, planned):
         waiting.append((one, record))
         if len(waiting) >= AT_ONCE or sum(len(held.value or b"") for _, held in waiting) >= AT_ONCE_BYTES:
             await hand_over()
@@ -102,9 +102,11 @@ async def fetch_outcomes(db: Connection, numbers: Sequence[int]) -> list[tuple[s
     return [(row["outcome"], row["code"], row["letters"]) for row in rows]
 
 
-async def fetch_original(consumer: AIOKafkaConsumer, one: Found) -> Record | None:
-    """Fetch the record of one letter, byte for byte; None where the letter is gone meanwhile."""
-    return next(iter([record async for _, record in _iter_originals(consumer, [Planned(one)])]), None)
+async def fetch_originals(log: Log, found: Sequence[Found]) -> list[tuple[Found, Record | None]]:
+    """Fetch the records of letters, byte for byte; None where a letter is gone meanwhile."""
+    planned = [Planned(one) for one in found]
+    records = {id(one): record async for one, record in _iter_originals(log, planned)}
+    return [(one.one, records.get(id(one))) for one in planned]
 
 
 async def _decide(db: Connection, one: Found, decision: str, who: str, why: str) -> int | None:
@@ -138,9 +140,7 @@ async def _send(db: Connection, one: Planned, record: Record, number: int, *, ev
     )
 
 
-async def _iter_originals(
-    consumer: AIOKafkaConsumer, planned: Iterable[Planned]
-) -> AsyncIterator[tuple[Planned, Record]]:
+async def _iter_originals(log: Log, planned: Iterable[Planned]) -> AsyncIterator[tuple[Planned, Record]]:
     """Walk the records of letters: those on their way first, the others from their topic."""
     on_topic: dict[tuple[str, int], Planned] = {}
     for one in planned:
@@ -149,10 +149,13 @@ async def _iter_originals(
             yield one, one.one.held
         elif letter.at is not None:
             on_topic[letter.group, letter.at] = one
-    for group in sorted({group for group, _ in on_topic}):
+    groups = sorted({group for group, _ in on_topic})
+    if groups:
+        log.hold([TopicPartition(names.dead_letter_topic(group), 0) for group in groups])
+    for group in groups:
         partition = TopicPartition(names.dead_letter_topic(group), 0)
         for span in join_spans(sorted(at for of, at in on_topic if of == group)):
-            async for carried in iter_records(consumer, {partition: span}):
+            async for carried in log.iter_records({partition: span}):
                 wanted = on_topic.get((group, carried.offset))
                 if wanted is not None and (original := _original_of(wanted.one.letter, carried)) is not None:
                     yield wanted, original

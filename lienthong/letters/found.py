@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
-
 from lienthong import names
 from lienthong.database import Connection
 from lienthong.dead_letters import Record
 from lienthong.letters.letter import Letter, Place, read_letter
-from lienthong.letters.log import Show, find_letter_topics, find_reach, iter_records, silent
+from lienthong.letters.log import Log, Show, silent
 from lienthong.letters.selection import Selection, State
 
 _ON_THEIR_WAY: Final = "SELECT * FROM lienthong.dead_letter WHERE topic = ANY($1::text[]) ORDER BY seq"
@@ -78,13 +76,13 @@ class Letters:
 
 async def find_letters(
     db: Connection,
-    consumer: AIOKafkaConsumer,
+    log: Log,
     department: str,
     selection: Selection,
     show: Show = silent,
 ) -> Letters:
     """Find the letters that a selection means; of a record set aside several times, the newest."""
-    topics = await find_letter_topics(consumer, department)
+    topics = await log.find_letter_topics(department)
     wanted = {g: one for g, one in topics.items() if not selection.groups or g in selection.groups}
     letters, newest = Letters(), dict[Origin, Found]()
 
@@ -103,9 +101,10 @@ async def find_letters(
         for group, carried in await _fetch_on_their_way(db, wanted):
             note(group, carried, None)
         groups = {one: group for group, one in wanted.items()}
-        reach = await find_reach(consumer, list(groups))
+        log.hold(groups.keys())
+        reach = await log.find_reach(groups)
         by_topic = {one.topic: group for one, group in groups.items()}
-        async for record in iter_records(consumer, reach, show, "letters"):
+        async for record in log.iter_records(reach, show, "letters"):
             note(by_topic[record.topic], record, record.offset)
     letters.found = [one for one in newest.values() if selection.takes(one.letter)]
     for group in wanted:

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from lienthong.database import Connection
 from lienthong.dead_letters import Record
 from lienthong.inbox import Identity
 from lienthong.lane import take_up
 from lienthong.letters.letter import Place, digest
-from lienthong.letters.log import Show, Span, find_reach, iter_records, silent
+from lienthong.letters.log import Log, Show, Span, silent
 
 _HANDLED: Final = """
 SELECT i.source, i.id FROM lienthong.inbox i
@@ -26,12 +26,13 @@ class Later:
     """The later records of some keys, read from the topics as far as they reach.
 
     Args:
-        consumer: Connected, in no group.
+        log: Open, and holding nothing yet.
         most: Read at most so many records of a partition.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, most: int | None = None) -> None:
-        self._consumer = consumer
+    def __init__(self, log: Log, most: int | None = None) -> None:
+        self._log = log
+        self._holds = False
         self._most = most
         self._first: dict[TopicPartition, int] = {}
         self._at: dict[TopicPartition, int] = {}
@@ -39,7 +40,7 @@ class Later:
         self._found: dict[Order, list[tuple[int, Identity]]] = {}
 
     def watch(self, place: Place, order_key: bytes, begin: int) -> None:
-        """Look out for a key from this offset on; all of a partition's before it is first looked at."""
+        """Look out for a key from this offset on; all of them before the first look."""
         partition = TopicPartition(place.topic, place.partition)
         self._first[partition] = min(begin, self._first.get(partition, begin))
         self._found.setdefault((partition, order_key), [])
@@ -48,10 +49,13 @@ class Later:
         self, show: Show = silent, what: str = "", only: Iterable[TopicPartition] | None = None
     ) -> None:
         """Read on, as far as the partitions reach now."""
+        if not self._holds:
+            self._log.hold(list(self._first))
+            self._holds = True
         partitions = list(self._first if only is None else only)
-        reach = await find_reach(self._consumer, partitions)
+        reach = await self._log.find_reach(partitions)
         spans = {one: self._span(one, reach[one]) for one in partitions}
-        async for record in iter_records(self._consumer, spans, show, what):
+        async for record in self._log.iter_records(spans, show, what):
             self._note(record)
         for one, (_, end) in spans.items():
             self._at[one] = max(end, self._at.get(one, 0))

@@ -1,7 +1,8 @@
 """Walk parts of topics from outside any group, as far as they reach now (hop 7)."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -22,9 +23,76 @@ def silent(_what: str, _done: int, _total: int) -> None:
     """Show nothing."""
 
 
+class Log:
+    """Some partitions, read by hand; no group is joined and no offset committed.
+
+    They are assigned once: with a second assignment aiokafka 0.14 may wait for ever for the offsets that a
+    consumer without a group never committed. A partition is fetched from only while a span of it is walked.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    async def find_partitions(self, wanted: Callable[[str], bool]) -> dict[str, list[TopicPartition]]:
+        """Find the partitions of those topics that are wanted, there, and open to us."""
+        # The consumer itself knows the partitions of what it reads only.
+        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001
+        return {
+            topic: [TopicPartition(topic, n) for n in sorted(cluster.partitions_for_topic(topic) or ())]
+            for topic in sorted(cluster.topics())
+            if wanted(topic)
+        }
+
+    async def find_letter_topics(self, department: str) -> dict[str, TopicPartition]:
+        """Find a department's dead-letter topics, by group; each has one partition."""
+        ending = names.dead_letter_topic("")
+        found = await self.find_partitions(lambda t: t.startswith(f"{department}.") and t.endswith(ending))
+        return {topic.removesuffix(ending): TopicPartition(topic, 0) for topic in found}
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        """Name all partitions that are going to be read, before the first of them is."""
+        self._consumer.assign(list(partitions))
+        for one in partitions:
+            # Else the client would look for an offset by itself, and fetch what nobody asked for.
+            self._consumer.seek(one, 0)
+        self._consumer.pause(*partitions)
+
+    async def find_reach(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Span]:
+        """Find what each partition holds now."""
+        asked = list(partitions)
+        if not asked:
+            return {}
+        begins = await self._consumer.beginning_offsets(asked)
+        ends = await self._consumer.end_offsets(asked)
+        return {one: (begins[one], ends[one]) for one in asked}
+
+    async def iter_records(
+        self, spans: Mapping[TopicPartition, Span], show: Show = silent, what: str = ""
+    ) -> AsyncIterator[Record]:
+        """Walk the records of some spans; each partition's in order."""
+        left = {one: span for one, span in spans.items() if span[0] < span[1]}
+        for one, (begin, _) in left.items():
+            self._consumer.seek(one, begin)
+        self._consumer.resume(*left)
+        total = sum(end - begin for begin, end in left.values())
+        at = {one: begin for one, (begin, _) in left.items()}
+        while left:
+            for partition, fetched in (await self._consumer.getmany(*left, timeout_ms=200)).items():
+                for record in fetched:
+                    if record.offset < left[partition][1]:
+                        yield _record(partition, record)
+            for one, (_, end) in list(left.items()):
+                # Not the last record's offset: records may have been compacted away.
+                at[one] = min(await self._consumer.position(one), end)
+                if at[one] >= end:
+                    self._consumer.pause(one)
+                    del left[one]
+            show(what, sum(at[one] - spans[one][0] for one in at), total)
+
+
 @asynccontextmanager
-async def open_log(settings: Settings, purpose: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """Connect as the department, for reading by hand; no group is joined and no offset committed."""
+async def open_log(settings: Settings, purpose: str) -> AsyncIterator[Log]:
+    """Connect as the department."""
     # Whoever may write a topic can write a header name at which aiokafka stops.
     read_odd_headers()
     consumer = AIOKafkaConsumer(
@@ -38,79 +106,18 @@ async def open_log(settings: Settings, purpose: str) -> AsyncIterator[AIOKafkaCo
     )
     try:
         await consumer.start()
-        yield consumer
+        yield Log(consumer)
     finally:
         await consumer.stop()
 
 
-async def find_partitions(
-    consumer: AIOKafkaConsumer, topics: Iterable[str]
-) -> dict[str, list[TopicPartition]]:
-    """Find the partitions of those topics that are there and open to us."""
-    # The consumer itself knows the partitions of what it reads only.
-    cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
-    known = cluster.topics()
-    return {
-        topic: [TopicPartition(topic, number) for number in sorted(cluster.partitions_for_topic(topic) or ())]
-        for topic in topics
-        if topic in known
-    }
-
-
-async def find_letter_topics(consumer: AIOKafkaConsumer, department: str) -> dict[str, TopicPartition]:
-    """Find a department's dead-letter topics, by group; each has one partition."""
-    cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
-    return {
-        topic.removesuffix(names.dead_letter_topic("")): TopicPartition(topic, 0)
-        for topic in sorted(cluster.topics())
-        if topic.startswith(f"{department}.") and topic.endswith(names.dead_letter_topic(""))
-    }
-
-
-async def find_reach(
-    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
-) -> dict[TopicPartition, Span]:
-    """Find what each partition holds now."""
-    # Assigned, because of others the client knows nothing; paused, because nothing is to be fetched yet.
-    consumer.assign(partitions)
-    consumer.pause(*partitions)
-    begins = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    return {one: (begins[one], ends[one]) for one in partitions}
-
-
-async def iter_records(
-    consumer: AIOKafkaConsumer,
-    spans: Mapping[TopicPartition, Span],
-    show: Show = silent,
-    what: str = "",
-) -> AsyncIterator[Record]:
-    """Walk the records of some spans; each partition's in order."""
-    left = {one: span for one, span in spans.items() if span[0] < span[1]}
-    if not left:
-        return
-    consumer.assign(list(left))
-    for one, (begin, _) in left.items():
-        consumer.seek(one, begin)
-    total = sum(end - begin for begin, end in left.values())
-    at = {one: begin for one, (begin, _) in left.items()}
-    while left:
-        for partition, fetched in (await consumer.getmany(*left, timeout_ms=200)).items():
-            end = left[partition][1]
-            for record in fetched:
-                if record.offset < end:
-                    yield Record(
-                        partition.topic,
-                        partition.partition,
-                        record.offset,
-                        record.timestamp,
-                        record.key,
-                        record.value,
-                        record.headers,
-                    )
-        for one, (_, end) in list(left.items()):
-            # Not the last record's offset: records may have been compacted away.
-            at[one] = min(await consumer.position(one), end)
-            if at[one] >= end:
-                del left[one]
-        show(what, sum(at[one] - spans[one][0] for one in at), total)
+def _record(partition: TopicPartition, fetched: Any) -> Record:
+    return Record(
+        partition.topic,
+        partition.partition,
+        fetched.offset,
+        fetched.timestamp,
+        fetched.key,
+        fetched.value,
+        fetched.headers,
+    )

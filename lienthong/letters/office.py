@@ -1,27 +1,29 @@
 """Open what a department's dead letters need: its database and the bus, with its own credentials (hop 7)."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer
 from aiokafka import errors as kafka_errors
 
 from lienthong.database import Connection
 from lienthong.errors import BusNotUsable
-from lienthong.letters.log import open_log
+from lienthong.letters.log import Log, open_log
 from lienthong.settings import Settings, load_settings
 
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """A department's database and the bus, open."""
+    """A department's database, open, and the way to the bus."""
 
     department: str
     db: Connection
-    consumer: AIOKafkaConsumer
     settings: Settings
+
+    def open_log(self) -> AbstractAsyncContextManager[Log]:
+        """Connect to the bus."""
+        return open_log(self.settings, "dead-letters")
 
 
 @asynccontextmanager
@@ -47,8 +49,7 @@ async def open_office(department: str) -> AsyncIterator[Office]:
                 reason=f"The database of {department} has no place for what is decided about dead letters.",
                 remedy="Start its service once with this library: it makes its tables.",
             )
-        async with open_log(settings, "dead-letters") as consumer:
-            yield Office(department, db, consumer, settings)
+        yield Office(department, db, settings)
     except kafka_errors.KafkaError as error:
         raise BusNotUsable(
             reason=f"The bus does not let {department} read its dead letters ({type(error).__name__}).",

@@ -5,14 +5,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer
-
 from lienthong.database import Connection
 from lienthong.inbox import Identity
 from lienthong.letters.found import Found
 from lienthong.letters.later import Later, find_handled, first_handled
 from lienthong.letters.letter import CONFLICT
-from lienthong.letters.log import Show, find_partitions, silent
+from lienthong.letters.log import Log, Show, silent
 
 LOOK_AHEAD: Final = 1_000_000
 """Read at most so many records of a partition for later ones of the same key."""
@@ -61,7 +59,7 @@ class Plan:
 
 async def make_plan(
     db: Connection,
-    consumer: AIOKafkaConsumer,
+    log: Log,
     found: Iterable[Found],
     *,
     even_if_stale: bool,
@@ -76,7 +74,7 @@ async def make_plan(
     plan = Plan([Planned(one) for one in found])
     plan.planned.sort(key=lambda p: (p.one.letter.group, p.one.letter.place))
     asked = [one for one in plan.planned if one.one.letter.code != CONFLICT]
-    later = await _look(consumer, asked, look_ahead, show)
+    later = await _look(log, asked, look_ahead, show)
     for group in sorted({one.one.letter.group for one in asked}):
         await _judge(db, group, [one for one in asked if one.one.letter.group == group], later)
     for one in plan.planned:
@@ -87,10 +85,11 @@ async def make_plan(
     return plan
 
 
-async def _look(consumer: AIOKafkaConsumer, asked: Sequence[Planned], look_ahead: int, show: Show) -> Later:
+async def _look(log: Log, asked: Sequence[Planned], look_ahead: int, show: Show) -> Later:
     """Read on from the letters' places, where their topics are open to us."""
-    later = Later(consumer, look_ahead)
-    open_ = await find_partitions(consumer, {one.one.letter.place.topic for one in asked})
+    later = Later(log, look_ahead)
+    topics = {one.one.letter.place.topic for one in asked}
+    open_ = await log.find_partitions(topics.__contains__)
     numbers = {(part.topic, part.partition) for parts in open_.values() for part in parts}
     for one in asked:
         place = one.one.letter.place
