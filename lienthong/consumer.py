@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from lienthong import metrics
+from lienthong.again import Again
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
 from lienthong.gate import Gate
@@ -64,6 +65,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = Turn(group, readings, gate, settings)
         self._held = Held(settings)
+        self._again = Again(group, readings, self._turn, settings)
         # Held while records are being handled, so that a partition is given away between two turns only.
         self._at_work = asyncio.Lock()
         self._log = get_log(group=group)
@@ -158,7 +160,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.start()
             self._state = f"not granted: {', '.join(sorted(self._closed))}" if self._closed else "ok"
-            await self._read(consumer, pool, stopping)
+            async with self._again.going(pool, self._at_work, self._lanes):
+                await self._read(consumer, pool, stopping)
         finally:
             self._consumer = None
             await _stop(consumer, self._settings.stop_seconds)

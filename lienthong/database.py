@@ -80,6 +80,29 @@ CREATE TABLE IF NOT EXISTS lienthong.dead_letter (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL, key bytea, value bytea,
     header_names text[] NOT NULL, header_values bytea[] NOT NULL
 );
+-- What was decided about dead letters, by whom and why, and what came of it. Nobody's data is in it.
+CREATE TABLE IF NOT EXISTS lienthong.letter_decision (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, consumer_group text NOT NULL, topic text NOT NULL,
+    record_partition integer NOT NULL, record_offset bigint NOT NULL, event_id text,
+    decision text NOT NULL CHECK (decision IN ('send again', 'discard')),
+    decided_by text NOT NULL, why text NOT NULL, decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    outcome text CHECK (outcome IN ('handled', 'repeated', 'set aside', 'stale')), code text,
+    ended_at timestamptz
+);
+CREATE INDEX IF NOT EXISTS letter_decision_place
+    ON lienthong.letter_decision (consumer_group, topic, record_partition, record_offset, id);
+-- Records set aside that wait to be handled after all, bytes untouched: the group's reader takes them.
+CREATE TABLE IF NOT EXISTS lienthong.sent_again (
+    consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
+    record_offset bigint NOT NULL, record_timestamp_ms bigint NOT NULL, key bytea, value bytea,
+    header_names text[] NOT NULL, header_values bytea[] NOT NULL, order_key bytea NOT NULL,
+    attempts integer NOT NULL DEFAULT 0, earlier_attempts integer NOT NULL, first_at timestamptz NOT NULL,
+    tried_at timestamptz, due timestamptz NOT NULL DEFAULT now(),
+    decision bigint NOT NULL REFERENCES lienthong.letter_decision, even_if_stale boolean NOT NULL,
+    -- Later records of its key that were not handled when it was decided, and how far the topic was read.
+    later_sources text[] NOT NULL, later_ids text[] NOT NULL, looked_to bigint NOT NULL,
+    PRIMARY KEY (consumer_group, topic, record_partition, record_offset)
+);
 CREATE TABLE IF NOT EXISTS lienthong.state (
     topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
 );

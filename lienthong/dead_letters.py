@@ -17,6 +17,9 @@ from lienthong.sizes import LETTER_BYTES
 PREFIX: Final = "lt_"
 """Prefix of the headers that say where a dead letter came from and why; the original's own headers stay."""
 
+NO_KEY: Final = "none"
+"""What `lt_key` says where the record had no key, and its letter has to have one."""
+
 _VERSION: Final = version("lienthong")
 _PUT: Final = """
 INSERT INTO lienthong.dead_letter (topic, key, value, header_names, header_values) VALUES ($1, $2, $3, $4, $5)
@@ -73,6 +76,8 @@ def provenance(
         "last_at": last.isoformat(),
         "library": f"lienthong {_VERSION}",
     }
+    if record.key is None and record.value is None:
+        told["key"] = NO_KEY
     headers = [(f"{PREFIX}{name}", str(value).encode()) for name, value in told.items()]
     if reason.problems:
         headers.append((f"{PREFIX}problems", orjson.dumps([p.as_json() for p in reason.problems[:50]])))

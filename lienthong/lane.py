@@ -58,6 +58,10 @@ class Taken:
     first_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     due: float = 0.0
     reason: Reason | None = None
+    earlier_attempts: int = 0
+    """Tries before it was set aside, where it was sent again."""
+    tried_since: datetime | None = None
+    """The first of them."""
     weight: int = field(init=False)
     """About how many bytes it takes in memory."""
 

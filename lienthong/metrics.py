@@ -46,6 +46,12 @@ EVENTS_SET_ASIDE: Final = Counter(
     ["topic", "group", "code"],
     registry=REGISTRY,
 )
+LETTERS_SENT_AGAIN: Final = Counter(
+    "lienthong_letters_sent_again_total",
+    "Dead letters that were sent again, by what came of it.",
+    ["topic", "group", "outcome"],
+    registry=REGISTRY,
+)
 EVENT_HANDLED_SECONDS: Final = Histogram(
     "lienthong_event_handled_seconds",
     "Time from fact recorded to fact handled.",

@@ -246,7 +246,8 @@ class Turn:
             if ended is None:
                 return Fate.AGAIN
             taken.reason = reason = replace(reason, sentence=f"{reason.sentence} {ended}")
-        await dead_letters.put(db, taken.record, self._group, reason, taken.attempts + 1, taken.first_at, now)
+        tries, since = taken.earlier_attempts + taken.attempts + 1, taken.tried_since or taken.first_at
+        await dead_letters.put(db, taken.record, self._group, reason, tries, since, now)
         if reason.code in complaints.TOLD:
             await complaints.tell(db, self._group, taken, reason)
         return Fate.SET_ASIDE
@@ -259,6 +260,25 @@ class Turn:
         async with asyncio.timeout(self._settings.handler_seconds):
             with transaction_is_held():
                 await self._readings[taken.record.topic].handle(taken.event, data, db)
+
+    # For a record that was sent again: its transaction is the caller's.
+
+    async def attempt(self, db: Connection, taken: Taken) -> Fate:
+        """Try one record; what its handler wrote is undone unless it succeeds."""
+        self._failed = None
+        return await self._attempt(db, taken, together=False, first=False)
+
+    def blame(self, error: Exception) -> Reason | None:
+        """Tell why the one record of a transaction spoilt its commit; None where it is no record's fault."""
+        return None if _is_passing(error) else _reason_of(error)[0]
+
+    def mark(self, taken: Taken, fate: Fate) -> Mark:
+        """Compose the mark of a record that has none yet."""
+        return _mark(taken, fate)
+
+    def tell(self, taken: Taken, fate: Fate) -> None:
+        """Count and log what was committed."""
+        self._tell([taken], [fate])
 
     def _rest(self, error: Exception, batch: Sequence[Taken]) -> list[Fate | None]:
         """Rest until the database may be back: no record is to blame."""

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from lienthong import names
 from lienthong.catalogue.envelope import headers
-from lienthong.dead_letters import PREFIX
+from lienthong.dead_letters import NO_KEY, PREFIX
 from lienthong.event import JSON
 
 _TEXT: Final = {"type": "string"}
@@ -65,6 +65,7 @@ def dead_letter_record(group: str) -> dict[str, Any]:
     """Describe a record that a group set aside: its own bytes and headers, then ours."""
     told = {f"{PREFIX}{name}": _TEXT | {"description": means} for name, means in _LETTER.items()}
     told[f"{PREFIX}group"] |= {"const": group}
+    told[f"{PREFIX}key"] = {"const": NO_KEY, "description": "Bản ghi gốc không có khóa. (It had no key.)"}
     told[f"{PREFIX}problems"] = _TEXT | {
         "contentMediaType": JSON,
         "description": "Các lỗi, JSON. (The problems.)",

@@ -239,7 +239,7 @@ async def test_what_a_reader_finds_wrong_as_it_is_really_told_fits_the_same_desc
 def test_a_dead_letter_as_it_is_really_written_fits_its_description(departments):
     group = "justice.birth-registration"
     described = departments["justice"]["components"]["messages"][f"{group}.dlt"]["headers"]
-    record = Record("health.birth-notified.v1", 0, 7, 0, b"k", b"{}", [])
+    record = Record("health.birth-notified.v1", 0, 7, 0, None, None, [])
     reason = Reason("not-handled", "No such unit.", (Problem("/unit_code", "reference", "unknown"),))
     when = datetime(2026, 1, 1, tzinfo=UTC)
 

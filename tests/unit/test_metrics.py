@@ -44,7 +44,7 @@ def test_durations_are_counted_from_milliseconds_to_an_hour():
 
 
 def test_no_label_could_hold_a_citizens_data():
-    known = {"topic", "group", "rule", "code", "kind", "field"}
+    known = {"topic", "group", "rule", "code", "kind", "field", "outcome"}
     labels = {
         metric: set(metric._labelnames) for metric in vars(metrics).values() if hasattr(metric, "_labelnames")
     }
