@@ -13,6 +13,7 @@ from lienthong import metrics
 from lienthong.again import Again
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
+from lienthong.ending import stop_consumer
 from lienthong.gate import Gate
 from lienthong.going_over import NotGoneOver, go_over
 from lienthong.held import Held, bytes_ahead
@@ -20,7 +21,7 @@ from lienthong.lane import Lane
 from lienthong.login import renew
 from lienthong.logs import get_log
 from lienthong.odd_headers import read_odd_headers
-from lienthong.producer import CUT_OFF_SECONDS, abort_connections, connection_arguments, end_within
+from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
 from lienthong.silence import Silence, SilentReader
 from lienthong.turn import Reading, Turn
@@ -164,7 +165,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._read(consumer, pool, stopping)
         finally:
             self._consumer = None
-            await _stop(consumer, self._settings.stop_seconds)
+            await stop_consumer(consumer, self._settings.stop_seconds)
             self._lanes.clear()
             self._committed.clear()
 
@@ -294,29 +295,6 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             ahead = bytes_ahead(self._settings, len(self._lanes))
             self._consumer._fetcher._max_partition_fetch_bytes = ahead  # noqa: SLF001
         self._log.info("partitions_assigned", count=len(self._lanes))
-
-
-async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
-    """Leave the group and stop, within bounds; a consumer that is stuck must not stay a member unseen."""
-    if not await end_within(consumer.stop(), within):
-        get_log().warning("consumer_abandoned", after_seconds=within)
-        await end_within(_cut_off(consumer), CUT_OFF_SECONDS)
-
-
-async def _cut_off(consumer: AIOKafkaConsumer) -> None:
-    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
-    tasks: list[asyncio.Task[Any] | None] = []
-    if coordinator is not None:
-        tasks += [coordinator._coordination_task, coordinator._heartbeat_task]  # noqa: SLF001
-        tasks.append(coordinator._commit_refresh_task)  # noqa: SLF001
-    if fetcher is not None:
-        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]  # noqa: SLF001
-    running = [task for task in tasks if task is not None]
-    for task in running:
-        task.cancel()
-    await abort_connections(consumer._client)  # noqa: SLF001
-    await asyncio.gather(*running, return_exceptions=True)
-    await consumer._client.close()  # noqa: SLF001
 
 
 def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Record]:

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from lienthong import inbox
 from lienthong.database import Connection, Pool, borrow
+from lienthong.ending import stop_consumer
 from lienthong.errors import LienThongError, Unreadable
 from lienthong.event import read_record
 from lienthong.inbox import Identity
@@ -61,7 +62,7 @@ async def go_over(
             await consumer.start()
             await _verify(consumer, group, reading.topic, reading.former, pool, stopping)
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
 
 async def _verify(

@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from lienthong.ending import stop_consumer
 from lienthong.errors import BusNotUsable, Unreadable
 from lienthong.event import read_record
 from lienthong.shape import Circumstances, Shape
@@ -119,5 +120,5 @@ async def fetch_newest(kafka: Mapping[str, Any], topic: str, most: int) -> list[
             remedy="`lienthong status` says whether the bus runs; `lienthong apply` makes the topic.",
         ) from None
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
     return sorted(found, key=lambda record: record.timestamp)[-most:]

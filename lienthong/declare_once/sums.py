@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from lienthong.declare_once.account import Account, account_of, places
 from lienthong.declare_once.form import Form, Place
+from lienthong.ending import stop_consumer
 from lienthong.unfolding import bound_unfolding
 
 Progress = Callable[[int, int], None]
@@ -117,7 +118,7 @@ async def sums(
         try:
             await _read(consumer, wanted, on_progress)
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
     return [tally.sums() for tally in tallies]
 
 
@@ -128,7 +129,7 @@ async def _topics_there(kafka: Mapping[str, Any], wanted: Collection[str]) -> li
     try:
         return sorted(topic for topic in await consumer.topics() if topic in wanted)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 async def _read(

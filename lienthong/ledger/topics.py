@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from lienthong.ending import stop_consumer
 from lienthong.ledger.identity import identity
 from lienthong.unfolding import bound_unfolding
 
@@ -87,7 +88,7 @@ async def read_topics(kafka: Mapping[str, Any], logs: Mapping[str, Log], show: S
                     left.discard(partition)
             show("topics", sum(log.records for log in logs.values()), total)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 def _identify(headers: Mapping[str, bytes], value: bytes | None, place: bytes) -> bytes:

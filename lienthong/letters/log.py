@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from lienthong import names
 from lienthong.dead_letters import Record
+from lienthong.ending import stop_consumer
 from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
@@ -108,7 +109,7 @@ async def open_log(settings: Settings, purpose: str) -> AsyncIterator[Log]:
         await consumer.start()
         yield Log(consumer)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 def _record(partition: TopicPartition, fetched: Any) -> Record:
