@@ -20,11 +20,11 @@ class City(Protocol):
 
     @property
     def brokers(self) -> Sequence[str]:
-        """Name its brokers: `kafka-1` …"""
+        """Name its brokers: `kafka-1` and so on."""
 
     @property
     def services(self) -> Sequence[str]:
-        """Name its service processes: `north-1` …"""
+        """Name its service processes: `north-1` and so on."""
 
     def pids(self) -> Mapping[str, int]:
         """Give the process ids of brokers, services and `postgres`: of those that run now."""

@@ -43,9 +43,17 @@ async def freeze_broker(city: City, dice: random.Random, over: asyncio.Event) ->
 async def stop_in_order(city: City, dice: random.Random, _: asyncio.Event) -> dict[str, Any]:
     """Tell a service to stop while it works; another process takes its place."""
     name = dice.choice(city.services)
+    if (pid := city.pids().get(name)) is None:
+        return {}
     began = time.monotonic()
-    await city.restart_service(name)
-    return {"who": name, "seconds": round(time.monotonic() - began, 1)}
+    replaced = asyncio.create_task(city.restart_service(name))
+    stopped = None
+    while not replaced.done():
+        if stopped is None and city.pids().get(name) != pid:
+            stopped = time.monotonic()
+        await asyncio.wait({replaced}, timeout=0.05)
+    await replaced
+    return {"who": name, "seconds": round((stopped or time.monotonic()) - began, 1)}
 
 
 def _kill(city: City, name: str) -> dict[str, Any]:
