@@ -46,6 +46,10 @@ class Fact:
     cause: str | None
     digest: str
     """MD5 of the data as bytes."""
+    xid: int
+    """The transaction that wrote it; a smaller one began to write earlier."""
+    saw: str
+    """What was committed when it was written: PostgreSQL's snapshot, `xmin:xmax:under way`."""
 
 
 @dataclass(frozen=True, slots=True)

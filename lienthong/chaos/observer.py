@@ -18,20 +18,22 @@ from lienthong.chaos.history import Commit, Effect, Entry, Fact, Letter, Record,
 WITNESS: Final = """
 CREATE SCHEMA IF NOT EXISTS witness;
 CREATE TABLE IF NOT EXISTS witness.fact (
-    seq bigint NOT NULL, topic text NOT NULL, id text NOT NULL, key text NOT NULL, cause text, payload bytea
+    seq bigint NOT NULL, topic text NOT NULL, id text NOT NULL, key text NOT NULL, cause text, payload bytea,
+    xid bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint, saw text NOT NULL
 );
 CREATE OR REPLACE FUNCTION witness.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO witness.fact VALUES
-        (new.seq, new.aggregatetype, new.id::text, new.aggregateid, new.causationid, new.payload);
+        (new.seq, new.aggregatetype, new.id::text, new.aggregateid, new.causationid, new.payload, DEFAULT,
+        pg_current_snapshot()::text);
     RETURN NULL;
 END $$;
 CREATE OR REPLACE TRIGGER witness AFTER INSERT ON lienthong.outbox
     FOR EACH ROW EXECUTE FUNCTION witness.note();
 """
 _FACTS: Final = """
-SELECT seq, topic, id, key, coalesce(d ->> 'label', '') AS label, coalesce((d ->> 'ordinal')::bigint, 0) AS number,
-    coalesce(d ->> 'does', '') AS does, cause, md5(payload) AS digest
+SELECT seq, topic, id, key, coalesce(d ->> 'label', '') AS label, coalesce(d ->> 'does', '') AS does,
+    coalesce((d ->> 'ordinal')::bigint, 0) AS number, cause, md5(payload) AS digest, xid, saw
 FROM witness.fact, LATERAL (SELECT convert_from(payload, 'UTF8')::jsonb AS d) AS data ORDER BY seq
 """
 _EFFECTS: Final = """

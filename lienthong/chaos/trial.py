@@ -163,7 +163,7 @@ class Trial:
             now = time.monotonic()
             if now > deadline:
                 break
-            if now - told > TELL_SECONDS:
+            if now - told > TELL_SECONDS / 5:
                 told = now
                 self._say(f"Under way: {', '.join(f'{where} {count}' for where, count in left.items())}")
             await asyncio.sleep(0.5)

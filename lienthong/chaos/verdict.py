@@ -1,8 +1,8 @@
 """Judge a history: pure functions, each of which finds one kind of wrong and names the culprits."""
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -134,35 +134,48 @@ def doubled(evidence: Evidence) -> Iterator[Wrong]:
 
 
 def out_of_order(evidence: Evidence) -> Iterator[Wrong]:
-    """Find facts of one key that are not in the order of their source: on the bus, or at an effect.
+    """Find facts of one key that overtook another: on the bus as first written, or at an effect.
 
-    On the bus a fact stands where it was first written.
+    The source's order is what the bus must keep, and the order on the bus is what an effect must keep.
     """
-    seen: set[tuple[str, str]] = set()
-    on_bus: list[tuple[str, Fact]] = []
+    written: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str], list[Fact]] = defaultdict(list)
     for record in sorted(evidence.history.records, key=lambda r: (r.topic, r.partition, r.offset)):
         place = (record.topic, record.id)
-        if place in evidence.facts and place not in seen:
-            seen.add(place)
-            on_bus.append((record.topic, evidence.facts[place]))
-    yield from _falling("out of order on the bus", on_bus)
-    effects = sorted(evidence.history.effects, key=lambda effect: (effect.group, effect.seq))
-    took = [
-        (f"{effect.group}: {effect.topic}", evidence.facts[effect.topic, effect.id])
-        for effect in effects
-        if (effect.topic, effect.id) in evidence.facts
-    ]
-    yield from _falling("out of order at an effect", took)
-
-
-def _falling(rule: str, placed: Iterable[tuple[str, Fact]]) -> Iterator[Wrong]:
-    last: dict[tuple[str, str], Fact] = {}
-    for where, fact in placed:
-        before = last.get((where, fact.key), fact)
-        if fact.seq < before.seq:
-            yield rule, f"{where} {fact.key}: number {fact.number} after {before.number}"
+        fact = evidence.facts.get(place)
+        if fact is None or place in written:
+            continue
+        written[place] = record.offset
+        before = seen[fact.topic, fact.key]
+        for later in before[bisect_right(before, fact.seq, key=lambda one: one.seq) :]:
+            if comes_first(fact, later):
+                culprits = f"{fact.topic} {fact.key}: number {fact.number} after {later.number}"
+                yield "out of order on the bus", culprits
+        insort(before, fact, key=lambda one: one.seq)
+    last: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for effect in sorted(evidence.history.effects, key=lambda effect: (effect.group, effect.seq)):
+        offset = written.get((effect.topic, effect.id))
+        if offset is None:
+            continue
+        lane = (effect.group, effect.topic, effect.key)
+        before_it, number = last.get(lane, (offset, effect.number))
+        if offset < before_it:
+            where = f"{effect.group}: {effect.topic} {effect.key}"
+            yield "out of order at an effect", f"{where}: number {effect.number} after {number}"
         else:
-            last[where, fact.key] = fact
+            last[lane] = (offset, effect.number)
+
+
+def comes_first(one: Fact, other: Fact) -> bool:
+    """Tell whether a fact that stands before another in the outbox must stand before it on the bus too.
+
+    It must where the other was written when it was committed already, or by a transaction that began to
+    write later. Two that were under way at once have no order of their own.
+    """
+    if one.xid <= other.xid:
+        return True
+    _, end, under_way = other.saw.split(":")
+    return one.xid < int(end) and str(one.xid) not in under_way.split(",")
 
 
 def set_aside_wrongly(evidence: Evidence) -> Iterator[Wrong]:

@@ -53,8 +53,8 @@ def chaos(
     """Break a city of made-up departments, and judge from outside whether it kept its promises.
 
     Exit status 0 when no acknowledged fact was lost, doubled, out of order, hidden or made up; 1 when one
-    was. Plan, history and verdict stay in the folder: `--judge DIR` reads them again, and the same seed throws
-    the same dice.
+    was. Plan, history and verdict stay in the folder: `--judge DIR` reads them again, and the same seed
+    throws the same dice.
 
     Example: lienthong chaos --seed 7 --minutes 2 --faults broker-killed,service-frozen
     """
