@@ -1,4 +1,4 @@
-"""Show that the checker can fail: plant each bug, run the checker, say in which run it was found and by what."""
+"""Show that the checker can fail: plant each bug, run the checker, say in which run it is found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

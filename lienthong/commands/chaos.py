@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,7 +11,9 @@ import typer
 from rich.console import Console
 
 from lienthong.chaos import verdict
+from lienthong.chaos.detection import detect
 from lienthong.chaos.faults import FAULTS
+from lienthong.chaos.planted import BUGS
 from lienthong.chaos.trial import Plan, Trial, judge_again
 from lienthong.chaos.verdict import Verdict
 from lienthong.commands.up import Screen
@@ -47,7 +50,13 @@ def chaos(
         Path | None,
         typer.Option(metavar="DIR", help="Judge again what an earlier run left there; run nothing."),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="Name the faults, and run nothing.")] = False,
+    planted: Annotated[
+        str | None,
+        typer.Option(help="Plant bugs, comma between, or `all`, and tell in which short run each is found."),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Name the faults and the bugs, and run nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON document.")] = False,
 ) -> None:
     """Break a city of made-up departments, and judge from outside whether it kept its promises.
@@ -65,33 +74,62 @@ def chaos(
         found = judge_again(judge)
     else:
         drawn = seed if seed is not None else time.time_ns() % 1_000_000
-        plan = Plan(drawn, minutes, _chosen(faults), size, processes, brokers, rate)
         folder = data or find_data() / "chaos" / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{drawn}"
         screen = Screen()
         screen.step(f"Seed {drawn}; the run is kept in {folder}.")
+        if planted is not None:
+            raise typer.Exit(
+                _detect(_chosen(planted, BUGS, "--planted"), folder, screen, drawn, as_json=as_json)
+            )
+        plan = Plan(drawn, minutes, _chosen(faults, FAULTS, "--faults"), size, processes, brokers, rate)
         found = asyncio.run(Trial(plan, folder, screen).run(keep=keep))
     tell(found, as_json=as_json)
     raise typer.Exit(0 if found.is_sound else 1)
 
 
-def _chosen(told: str) -> tuple[str, ...]:
-    """Read which faults are meant."""
+def _chosen(told: str, known: Mapping[str, object], option: str) -> tuple[str, ...]:
+    """Read which are meant, of those that there are."""
     if told in {ALL, "none"}:
-        return tuple(FAULTS) if told == ALL else ()
+        return tuple(known) if told == ALL else ()
     names = tuple(name.strip() for name in told.split(","))
-    if unknown := [name for name in names if name not in FAULTS]:
+    if unknown := [name for name in names if name not in known]:
         raise typer.BadParameter(
-            f"no such fault: {', '.join(unknown)}; `--list` names them", param_hint="--faults"
+            f"no such fault: {', '.join(unknown)}; `--list` names them", param_hint=option
         )
     return names
 
 
 def _list(*, as_json: bool) -> None:
     if as_json:
-        typer.echo(orjson.dumps({fault.name: fault.about for fault in FAULTS.values()}).decode())
+        told = {
+            "faults": {fault.name: fault.about for fault in FAULTS.values()},
+            "planted": {bug.name: bug.about for bug in BUGS.values()},
+        }
+        typer.echo(orjson.dumps(told).decode())
         return
-    for fault in FAULTS.values():
-        typer.echo(f"{fault.name:28}{fault.about}")
+    for title, found in (
+        ("Faults", [(fault.name, fault.about) for fault in FAULTS.values()]),
+        ("Bugs to plant", [(bug.name, bug.about) for bug in BUGS.values()]),
+    ):
+        typer.echo(f"{title}:")
+        for name, about in found:
+            typer.echo(f"  {name:32}{about}")
+
+
+def _detect(names: Sequence[str], folder: Path, screen: Screen, seed: int, *, as_json: bool) -> int:
+    """Plant bugs one after the other, and tell which were found."""
+    found = []
+    for name in names:
+        screen.step(f"Planted: {name}, {BUGS[name].about}.")
+        found.append(asyncio.run(detect(BUGS[name], folder, screen, seed)))
+    if as_json:
+        typer.echo(orjson.dumps([one.as_json() for one in found], option=orjson.OPT_INDENT_2).decode())
+    else:
+        for one in found:
+            run = f"run {one.found_in} of {one.runs}" if one.found_in else f"not found in {one.runs} runs"
+            wrongs = ", ".join(f"{rule} {count}" for rule, count in one.wrongs.items())
+            typer.echo(f"{one.bug:32}{run:22}{wrongs}")
+    return 0 if all(one.found_in for one in found) else 1
 
 
 def tell(found: Verdict, *, as_json: bool) -> None:
