@@ -9,11 +9,11 @@ from lienthong.chaos.planted import Bug
 from lienthong.chaos.trial import Plan, Trial
 from lienthong.embedded.jars import Progress
 
-MINUTES: Final = 0.3
-RATE: Final = 60.0
-PAUSE_SECONDS: Final = (0.5, 2.5)
-SETTLE_SECONDS: Final = 20.0
-"""Where something is lost, the city may never come to rest."""
+MINUTES, MINUTES_WITH_FAULTS = 0.2, 0.6
+RATE: Final = 50.0
+PAUSE_SECONDS: Final = (2.0, 5.0)
+SETTLE_SECONDS: Final = 60.0
+"""A city with a bug may never come to rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def targeted(bug: Bug, seed: int) -> Plan:
     """Plan a short run with the faults that bring a bug to light."""
     return Plan(
         seed,
-        MINUTES,
+        MINUTES_WITH_FAULTS if bug.faults else MINUTES,
         bug.faults,
         departments=2,
         brokers=1,

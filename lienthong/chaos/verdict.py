@@ -71,7 +71,8 @@ def judge(history: History, names: Sequence[str]) -> Verdict:
     """Find all that is wrong with the history of a city of these departments."""
     evidence = Evidence(history, names)
     wrongs: dict[str, list[str]] = {}
-    for rule in RULES:
+    # What is under way still looks as if it were lost.
+    for rule in RULES if history.left else (*LOST, *RULES):
         for name, culprit in rule(evidence):
             wrongs.setdefault(name, []).append(culprit)
     stops = [
@@ -256,10 +257,9 @@ def offsets(evidence: Evidence) -> Iterator[Wrong]:
                 yield "committed before its effect", f"{grant.group}: {where} {record.id}, by {late}"
 
 
-RULES: Final[Sequence[Callable[[Evidence], Iterator[Wrong]]]] = (
-    lost_at_the_source,
-    lost_on_the_way,
-    lost_at_a_reader,
+Rule = Callable[[Evidence], Iterator[Wrong]]
+LOST: Final[Sequence[Rule]] = (lost_at_the_source, lost_on_the_way, lost_at_a_reader)
+RULES: Final[Sequence[Rule]] = (
     doubled,
     out_of_order,
     set_aside_wrongly,
