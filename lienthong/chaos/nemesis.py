@@ -1,6 +1,7 @@
 """Throw the dice over faults: which, whom, when, how long; all of it from a seed."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -66,8 +67,6 @@ class Nemesis:
 
 
 async def _is_over(over: asyncio.Event, within: float) -> bool:
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(over.wait(), within)
-    except TimeoutError:
-        return False
-    return True
+    return over.is_set()

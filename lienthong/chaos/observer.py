@@ -132,21 +132,28 @@ def partitions_of(consumer: Consumer, topics: Sequence[str]) -> list[TopicPartit
 def iter_records(
     consumer: Consumer, topics: Sequence[str], begin: Mapping[tuple[str, int], int] = MappingProxyType({})
 ) -> Iterator[Any]:
-    """Read topics from their first record, or from where one is told to begin, to their last.
+    """Read topics from their first record, or from where one is told to begin, to their last one of now.
 
     Raises:
         TimeoutError: the bus gives nothing for a minute, though it holds more.
     """
-    left = {(place.topic, place.partition) for place in partitions_of(consumer, topics)}
+    left: dict[tuple[str, int], int] = {}
+    for place in partitions_of(consumer, topics):
+        first, end = consumer.get_watermark_offsets(place, timeout=PATIENCE)
+        if end > max(first, begin.get((place.topic, place.partition), 0)):
+            left[place.topic, place.partition] = end
     consumer.assign([TopicPartition(*place, begin.get(place, OFFSET_BEGINNING)) for place in left])
     heard = time.monotonic()
     while left:
         for found in consumer.consume(1_000, 0.5):
+            place, error = (found.topic(), found.partition()), found.error()
             heard = time.monotonic()
-            if (error := found.error()) is None:
+            if error is None:
                 yield found
+                if found.offset() + 1 >= left.get(place, 0):
+                    left.pop(place, None)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                left.discard((found.topic(), found.partition()))
+                left.pop(place, None)
             elif not error.retriable():
                 raise KafkaException(error)
         if time.monotonic() - heard > PATIENCE:

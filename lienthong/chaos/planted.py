@@ -51,7 +51,8 @@ def commit_before_effect() -> None:
     def make(turn_of: Does) -> Does:
         async def commit_first(self: Any, pool: Any, now: float) -> None:
             lanes = self._lanes.items()
-            if taken := {place: lane.next_offset for place, lane in lanes if lane.next_offset is not None}:
+            taken = {place: lane.next_offset for place, lane in lanes if lane.next_offset is not None}
+            if any(self._committed.get(place) != offset for place, offset in taken.items()):
                 await self._consumer.commit(taken)
             await turn_of(self, pool, now)
 
