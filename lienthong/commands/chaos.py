@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from lienthong.chaos import verdict
 from lienthong.chaos.detection import detect
 from lienthong.chaos.faults import FAULTS
+from lienthong.chaos.nemesis import PAUSE_SECONDS
 from lienthong.chaos.planted import BUGS
 from lienthong.chaos.trial import Plan, Trial, judge_again
 from lienthong.chaos.verdict import Verdict
@@ -40,6 +42,9 @@ def chaos(
     size: Annotated[int, typer.Option("--departments", min=2, max=4, help="How many departments.")] = 4,
     processes: Annotated[int, typer.Option(min=1, max=4, help="How many processes of each.")] = 2,
     rate: Annotated[float, typer.Option(min=1, max=5_000, help="Facts handed in, a second.")] = 100.0,
+    every: Annotated[
+        float, typer.Option(min=0.1, help="Seconds from one fault to the next, on average.")
+    ] = sum(PAUSE_SECONDS) / 2,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="An empty folder for the run.")
     ] = None,
@@ -82,6 +87,7 @@ def chaos(
                 _detect(_chosen(planted, BUGS, "--planted"), folder, screen, drawn, as_json=as_json)
             )
         plan = Plan(drawn, minutes, _chosen(faults, FAULTS, "--faults"), size, processes, brokers, rate)
+        plan = replace(plan, pause_seconds=(0.3 * every, 1.7 * every))
         found = asyncio.run(Trial(plan, folder, screen).run(keep=keep))
     tell(found, as_json=as_json)
     raise typer.Exit(0 if found.is_sound else 1)
