@@ -1,0 +1,1 @@
+"""The faults that the checker can inject, by name."""
