@@ -205,7 +205,9 @@ def _beside(beside: str | None, what: str) -> str | None:
 
 async def read_all(bus: Bus) -> list[str]:
     async with AIOKafkaConsumer(
-        **connection_arguments(settings_of(bus)), enable_auto_commit=False
+        **connection_arguments(settings_of(bus)),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     ) as consumer:
         place = TopicPartition(TOPIC, 0)
         consumer.assign([place])
