@@ -9,13 +9,16 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
 from typing import Final, Self
 
-HOST: Final = "127.0.0.1"
+from lienthong.embedded.ports import HOST, load_ports
+
 CHUNK: Final = 65_536
 RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, for no time: closing sends a reset, as a machine does that knows of no connection."""
@@ -224,3 +227,21 @@ class Proxy:
 
     def _troubles_of(self, link: _Link) -> list[Trouble]:
         return [trouble for trouble in self._troubles if fnmatchcase(link.who, trouble.who)]
+
+
+@asynccontextmanager
+async def fronts(brokers: Sequence[str], data: Path) -> AsyncIterator[Mapping[str, Proxy]]:
+    """Put a proxy before each broker of an embedded bus that is about to start on a folder.
+
+    Give `Bus` their ports as `advertised`, and start and stop it in another thread: its brokers find each
+    other through the proxies, which run in this loop.
+    """
+    async with AsyncExitStack() as stack:
+        proxies = {
+            name: await stack.enter_async_context(Proxy(partial(_port_of, data, name))) for name in brokers
+        }
+        yield proxies
+
+
+def _port_of(data: Path, broker: str) -> int:
+    return load_ports(data / "ports.json")[broker]

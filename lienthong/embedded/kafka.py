@@ -42,7 +42,7 @@ SETTINGS: Final = {
     "max.connections.per.ip": "2000",
     "auto.create.topics.enable": "false",
     "unclean.leader.election.enable": "false",
-    # As measured (docs/decisions/0034): a leader that dies is replaced within 5 s, one that pauses for 3 s stays.
+    # As measured (docs/decisions/0034): a leader that dies is replaced, one that pauses for 3 s stays.
     "broker.session.timeout.ms": "3300",
     "broker.heartbeat.interval.ms": "100",
     "controller.quorum.fetch.timeout.ms": "1000",
