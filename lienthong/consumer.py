@@ -17,6 +17,7 @@ from lienthong.going_over import NotGoneOver, go_over
 from lienthong.lane import Lane
 from lienthong.login import renew
 from lienthong.logs import get_log
+from lienthong.missed import Missed
 from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import abort_connections, connection_arguments
 from lienthong.settings import Settings
@@ -64,6 +65,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Topics that no longer are ours to read: the group goes on with the others."""
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = Turn(group, readings, gate, settings)
+        self._missed = Missed(group)
         # Held while records are being handled, so that a partition is given away between two turns only.
         self._at_work = asyncio.Lock()
         self._log = get_log(group=group)
@@ -163,6 +165,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 for partition, records in batches.items():
                     # A partition that was given away meanwhile is another's to handle.
                     if (lane := self._lanes.get(partition)) is not None:
+                        first = records[0].offset
+                        await self._missed.look(consumer, partition, lane.next_offset, first, clock())
                         lane.take(_records(partition, records))
                 await self._make_turn(pool, clock())
                 if clock() - committed >= COMMIT_SECONDS:

@@ -111,7 +111,9 @@ class Producer:
             max_batch_size=131_072,
             # The contracts hold data to 256 KiB; headers come on top.
             max_request_size=1_000_000,
-            request_timeout_ms=40_000,
+            # A broker that is frozen answers nobody: each question to it costs so long. What is sent again
+            # after that keeps its number, so the broker that leads by then knows it.
+            request_timeout_ms=5_000,
             retry_backoff_ms=100,
         )
         try:

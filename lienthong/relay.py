@@ -10,7 +10,7 @@ from uuid import uuid4
 from aiokafka import errors as kafka_errors
 
 from lienthong import dead_letters, metrics, names, outbox
-from lienthong.database import GONE, Connection, Pool, borrow, is_closed
+from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, is_closed
 from lienthong.errors import Refused, listed
 from lienthong.event import to_headers
 from lienthong.gate import Gate
@@ -65,7 +65,7 @@ class Relay:
                 async with borrow(pool) as db:
                     await self._run_on(db, stopping)
                 wait = self._settings.back_off_seconds
-            except (*GONE, kafka_errors.KafkaError, OSError, TimeoutError) as error:
+            except (*GONE, *CROSSED, kafka_errors.KafkaError, OSError, TimeoutError) as error:
                 kafka = isinstance(error, kafka_errors.KafkaError)
                 self.state = f"the {'broker' if kafka else 'database'} is away: {type(error).__name__}"
                 self._log.warning("relay_interrupted", error=error, wait_seconds=wait)
