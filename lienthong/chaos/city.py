@@ -6,12 +6,13 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lienthong.chaos import departments
+from lienthong.chaos.proxy import Proxy, fronts
 from lienthong.cluster.apply import apply_contracts
 from lienthong.cluster.connection import admin_connection, read_secret
 from lienthong.contracts import load_contracts
@@ -22,9 +23,6 @@ from lienthong.embedded.ports import HOST
 from lienthong.embedded.supervisor import Child, Supervisor
 from lienthong.errors import BusNotUsable
 from lienthong.settings import PREFIX, load_bus
-
-if TYPE_CHECKING:
-    from lienthong.chaos.proxy import Proxy
 
 TOLD: Final = {
     # The shortest session there is, so that what is frozen loses its place within a short run.
@@ -49,34 +47,43 @@ class RunningCity:
         self.brokers = [f"kafka-{number}" for number in range(1, brokers + 1)]
         self._logs = folder / "logs"
         self._bus = Bus(self.data, brokers)
+        self._proxies: Mapping[str, Proxy] = {}
         self._children: dict[str, Child] = {}
 
     @asynccontextmanager
-    async def running(self, planted: str, progress: Progress) -> AsyncIterator[None]:
-        """Start the bus and the services; end everything in order."""
+    async def running(self, planted: str, progress: Progress, *, fronted: bool) -> AsyncIterator[None]:
+        """Start the bus and the services; end everything in order.
+
+        Args:
+            planted: The bug in the services, if any.
+            progress: Told how the start goes.
+            fronted: Whether a proxy stands before each broker, for faults of the network.
+        """
         for folder in (self.root, self.data, self._logs):
             folder.mkdir(parents=True)
         departments.write_contracts(self.root, self.names)
         release(self.root)
-        await asyncio.to_thread(self._bus.start, progress)
-        try:
+        async with AsyncExitStack() as stack:
+            if fronted:
+                self._proxies = await stack.enter_async_context(fronts(self.brokers, self.data))
+                advertised = {name: proxy.port for name, proxy in self._proxies.items()}
+                self._bus = Bus(self.data, len(self.brokers), advertised=advertised)
+            # Whoever starts and stops is on another thread: the proxies are on this one.
+            stack.push_async_callback(asyncio.to_thread, self._bus.stop)
+            await asyncio.to_thread(self._bus.start, progress)
             known = load_contracts(self.root)
             await asyncio.to_thread(apply_contracts, known, self.data, datetime.now(UTC).date())
-            ports = _free_ports(len(self.services))
-            children = [
-                self._child(service, port, planted)
-                for service, port in zip(self.services, ports, strict=True)
-            ]
-            self._children = {child.name: child for child in children}
-            supervisor = Supervisor(children, lambda: None)
+            supervisor = self._supervise(planted)
+            stack.push_async_callback(asyncio.to_thread, supervisor.stop)
             await asyncio.to_thread(supervisor.start)
             supervisor.keep_running()
-            try:
-                yield
-            finally:
-                await asyncio.to_thread(supervisor.stop)
-        finally:
-            await asyncio.to_thread(self._bus.stop)
+            yield
+
+    def _supervise(self, planted: str) -> Supervisor:
+        ports = _free_ports(len(self.services))
+        for service, port in zip(self.services, ports, strict=True):
+            self._children[service] = self._child(service, port, planted)
+        return Supervisor(list(self._children.values()), lambda: None)
 
     def pids(self) -> Mapping[str, int]:
         """Give the process ids of brokers, services and `postgres`: of those that run now."""
@@ -93,9 +100,9 @@ class RunningCity:
         """Give the properties of librdkafka with which the bus's super user connects."""
         return admin_connection(self.data).for_confluent()
 
-    def proxy(self, broker: str) -> "Proxy | None":  # noqa: ARG002 - part of what a fault may ask
+    def proxy(self, broker: str) -> Proxy | None:
         """Give what stands between a broker and its clients; None where nothing does."""
-        return None
+        return self._proxies.get(broker)
 
     async def restart_service(self, name: str) -> None:
         """Stop a service in order and wait until another process runs in its place.

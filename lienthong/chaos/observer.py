@@ -6,7 +6,6 @@ Nothing of the library that delivers is imported here, so that no mistake of it 
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -104,10 +103,9 @@ async def find_waiting(department: str, url: str) -> dict[str, int]:
     return {f"{department}, {name}": waiting for name, waiting in row.items() if waiting}
 
 
-@contextmanager
-def raw_consumer(kafka: Mapping[str, Any]) -> Iterator[Consumer]:
-    """Open a client that is in no group and commits nothing."""
-    consumer = Consumer(
+def raw_consumer(kafka: Mapping[str, Any]) -> Consumer:
+    """Open a client that is in no group and commits nothing; whoever opens it closes it."""
+    return Consumer(
         {
             **kafka,
             "group.id": "chaos.observer",
@@ -117,10 +115,6 @@ def raw_consumer(kafka: Mapping[str, Any]) -> Iterator[Consumer]:
             "log_level": 0,
         }
     )
-    try:
-        yield consumer
-    finally:
-        consumer.close()
 
 
 def partitions_of(consumer: Consumer, topics: Sequence[str]) -> list[TopicPartition]:
@@ -146,14 +140,14 @@ def iter_records(
     heard = time.monotonic()
     while left:
         for found in consumer.consume(1_000, 0.5):
-            place, error = (found.topic(), found.partition()), found.error()
+            at, error = (str(found.topic()), int(found.partition() or 0)), found.error()
             heard = time.monotonic()
             if error is None:
                 yield found
-                if found.offset() + 1 >= left.get(place, 0):
-                    left.pop(place, None)
+                if int(found.offset() or 0) + 1 >= left.get(at, 0):
+                    left.pop(at, None)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                left.pop(place, None)
+                left.pop(at, None)
             elif not error.retriable():
                 raise KafkaException(error)
         if time.monotonic() - heard > PATIENCE:

@@ -18,7 +18,7 @@ import orjson
 
 from lienthong.chaos import departments, history, observer, verdict
 from lienthong.chaos.city import RunningCity
-from lienthong.chaos.faults import FAULTS
+from lienthong.chaos.faults import FAULTS, network
 from lienthong.chaos.history import Entry, Left, Struck
 from lienthong.chaos.nemesis import PAUSE_SECONDS, Nemesis
 from lienthong.chaos.verdict import Verdict
@@ -82,7 +82,8 @@ class Trial:
             "python": platform.python_version(),
         }
         _write(self._folder / PLAN, told)
-        async with self._city.running(self.plan.planted, self._progress):
+        fronted = any(fault.name in self.plan.faults for fault in network.FAULTS)
+        async with self._city.running(self.plan.planted, self._progress, fronted=fronted):
             await self._prepare()
             await self._break()
             await self._settle_and_read()
@@ -146,7 +147,8 @@ class Trial:
     async def _settle_and_read(self) -> None:
         """Wait until nothing is under way any more, then write down all there is to see."""
         names, kafka = self.plan.names, self._city.kafka()
-        with observer.raw_consumer(kafka) as consumer:
+        consumer = observer.raw_consumer(kafka)
+        try:
             offsets = observer.Offsets(consumer, departments.groups(names))
             if left := await self._settle(consumer, offsets):
                 self._entries.append(Left(left))
@@ -155,6 +157,8 @@ class Trial:
                 self._entries += await observer.read_books(name, self._city.database_url(name))
             self._entries += await asyncio.to_thread(_read_bus, consumer, names)
             self._entries += offsets.commits
+        finally:
+            await asyncio.to_thread(consumer.close)
 
     async def _settle(self, consumer: Any, offsets: observer.Offsets) -> dict[str, int]:
         """Wait, within bounds, until nothing is under way; give what still is."""
