@@ -20,6 +20,7 @@ from lienthong.held import Held, bytes_ahead
 from lienthong.lane import Lane
 from lienthong.login import renew
 from lienthong.logs import get_log
+from lienthong.missed import Missed
 from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
@@ -67,6 +68,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._turn = Turn(group, readings, gate, settings)
         self._held = Held(settings)
         self._again = Again(group, readings, self._turn, settings)
+        self._missed = Missed(group)
         # Held while records are being handled, so that a partition is given away between two turns only.
         self._at_work = asyncio.Lock()
         self._log = get_log(group=group)
@@ -195,6 +197,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 for partition, records in batches.items():
                     # A partition that was given away meanwhile is another's to handle.
                     if (lane := self._lanes.get(partition)) is not None:
+                        first = records[0].offset
+                        await self._missed.look(consumer, partition, lane.next_offset, first, clock())
                         self._held.take(lane, _records(partition, records))
                 await self._make_turn(pool, clock())
                 if clock() - committed >= COMMIT_SECONDS:

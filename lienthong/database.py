@@ -127,10 +127,12 @@ GONE: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,  # its disk does not read or write
+    asyncpg.ReadOnlySQLTransactionError,  # it was demoted: see `borrow`
     asyncpg.InternalClientError,  # asyncpg's own word for a connection cut in the middle of a command
     ConnectionError,
 )
-"""The database is away or full: nobody's record is to blame, everybody waits."""
+"""The database is away, full, broken or not the right one: nobody's record is to blame, everybody waits."""
 
 NOT_APPLIED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """The role, its password or the database is not there: an operator can mend it while we wait."""
@@ -156,6 +158,9 @@ def is_closed(db: Any) -> bool:
 async def borrow(pool: Pool) -> AsyncIterator[Connection]:
     """Borrow a connection of the pool.
 
+    After a fail-over, connections may lead to a server that was demoted and lives on: as soon as one of them
+    may not write, all are given up, so that the next ones are opened where the address leads by then.
+
     Raises:
         ConnectionResetError: it was cut meanwhile; asyncpg speaks of wrong use then (rolling back, say).
     """
@@ -166,6 +171,19 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
             if is_closed(db):
                 raise ConnectionResetError("the connection was cut in the middle") from error
             raise
+        except Exception as error:
+            if _is_demoted(error):
+                await pool.expire_connections()
+            raise
+
+
+def _is_demoted(error: BaseException | None) -> bool:
+    """Tell whether a server that takes no writes is behind an error."""
+    while error is not None:
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            return True
+        error = error.__cause__
+    return False
 
 
 _IS_HELD: Final[ContextVar[bool]] = ContextVar("is_held", default=False)

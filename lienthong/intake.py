@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lienthong import metrics, strict_json
-from lienthong.database import GONE, Connection, Pool, borrow, is_gone
+from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, is_gone
 from lienthong.errors import LienThongError, NotStrict
 from lienthong.logs import describe, get_log
 from lienthong.settings import Settings
@@ -104,7 +104,7 @@ class Intake:
                 taken = await self.take_waiting(pool)
                 wait = self._settings.back_off_seconds
                 self.state = "ok"
-            except (*GONE, OSError, TimeoutError) as error:
+            except (*GONE, *CROSSED, OSError, TimeoutError) as error:
                 self.state = f"interrupted: {type(error).__name__}"
                 self._log.warning("intake_interrupted", error=error, wait_seconds=wait)
                 await _pause(stopping, wait)

@@ -67,6 +67,12 @@ SPOOL_AGE_SECONDS: Final = Gauge("lienthong_spool_age_seconds", "Age of its olde
 LAG_RECORDS: Final = Gauge(
     "lienthong_lag_records", "Records not yet handled.", ["topic", "group"], registry=REGISTRY
 )
+RECORDS_MISSED: Final = Counter(
+    "lienthong_records_missed_total",
+    "Records that retention deleted before the group had read them.",
+    ["topic", "group"],
+    registry=REGISTRY,
+)
 PARKED_RECORDS: Final = Gauge(
     "lienthong_parked_records", "Records waiting for, or behind, a retry.", ["group"], registry=REGISTRY
 )

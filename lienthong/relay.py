@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiokafka import errors as kafka_errors
 
 from lienthong import dead_letters, metrics, names, outbox
-from lienthong.database import GONE, Connection, Pool, borrow, is_closed
+from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, is_closed
 from lienthong.errors import Refused, SpoolFull, SpoolNotUsable, listed
 from lienthong.event import RawEvent, to_headers
 from lienthong.gate import Gate
@@ -31,7 +31,15 @@ LOOK_AGAIN_SECONDS: Final = 0.002
 GATHER_SECONDS: Final = 0.005
 """Rest between two sendings: a few rows at once cost the database and the broker little more than one."""
 
-INTERRUPTED: Final = (*GONE, kafka_errors.KafkaError, OSError, TimeoutError, SpoolFull, SpoolNotUsable)
+INTERRUPTED: Final = (
+    *GONE,
+    *CROSSED,
+    kafka_errors.KafkaError,
+    OSError,
+    TimeoutError,
+    SpoolFull,
+    SpoolNotUsable,
+)
 """Store or broker is away: what waits goes on waiting."""
 
 

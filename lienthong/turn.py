@@ -377,6 +377,8 @@ def _reason_of(error: Exception) -> tuple[Reason, bool]:
         return Reason("handler-too-slow", "The handler took too long and was stopped."), True
     if isinstance(error, ConnectionError):
         return Reason("handler-cut-off", "The handler lost, or did not get, a connection of its own."), True
+    if isinstance(error, MemoryError):
+        return Reason("out-of-memory", "The process had no memory left for the handler."), True
     told = describe(error)
     sentence = (
         f"The handler raised {told['error']} at {told.get('error_at', 'an unknown place')}; this is a defect."

@@ -27,6 +27,7 @@ PAIRS = 12
 """So many scratch departments to begin with; more are made when they are needed."""
 
 SLOWEST_FIRST = ("journeys", "broker", "contracts", "soundness", "unit")
+LONGEST = "test_two_minutes_of_chaos.py"
 TOGETHER = re.compile(r"\b(city: City|town: Town)\b")
 """What takes long to set up: every file that asks for it goes to one process."""
 
@@ -37,7 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # What they drive is driven by the other tests too; to trace it again doubles their time.
         if item.path.parent.name in {"journeys", "soundness"}:
             item.add_marker(pytest.mark.no_cover)
-    items.sort(key=lambda item: (*SLOWEST_FIRST, item.path.parent.name).index(item.path.parent.name))
+    items.sort(
+        key=lambda item: (
+            item.path.name != LONGEST,
+            (*SLOWEST_FIRST, item.path.parent.name).index(item.path.parent.name),
+        )
+    )
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
