@@ -145,7 +145,7 @@ def retry_that_reorders() -> None:
 
         return take_alone
 
-    _swap(lane, "_take", make)
+    _swap(lane, "take_up", make)
 
 
 def retry_swallowed() -> None:
