@@ -294,7 +294,7 @@ def test_a_file_larger_than_the_spool_waits_for_the_relay_to_make_room(opened, m
 
     def carry() -> None:
         while not over.wait(0.01):
-            relay.settle([row.seq for row in relay.fetch(40)], [])
+            relay.settle([(row.seq, 0, row.seq) for row in relay.fetch(40)], [])
 
     lines = "\n".join(orjson.dumps(price(n % 10, price_vnd=1_000 + n)).decode() for n in range(1_000))
     carrier = threading.Thread(target=carry)
