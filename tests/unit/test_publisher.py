@@ -5,6 +5,9 @@ import io
 import logging
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +23,7 @@ from lienthong.errors import SettingsNotUsable, SpoolFull
 from lienthong.hand_in import Bad, HandIn, load_schema
 from lienthong.publisher import Publisher
 from lienthong.spool import Spool
+from lienthong.testing import until
 
 ROOT = Path(__file__).parents[2]
 TOPIC = "trade.price-observed.v1"
@@ -331,3 +335,28 @@ def test_the_sensor_of_the_operators_page_publishes(opened) -> None:
     exec(compile(program, "sensor", "exec"), {})
     (event,) = waiting(opened().spool)
     assert event.key == "00004-01|rice"
+
+
+def piped() -> subprocess.Popen[bytes]:
+    """Start the command on a pipe, as a sensor would."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lienthong", "publish", TOPIC, "-"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+async def test_a_line_from_a_pipe_is_on_the_disk_before_the_next_one_comes(opened) -> None:
+    """A sensor's reading is safe when it was made; and whoever stops the sensor hears no complaint."""
+    spool = opened().spool
+    with piped() as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        for number in (1, 2):
+            os.write(process.stdin.fileno(), orjson.dumps(price(number)) + b"\n")
+            await until(lambda number=number: spool.measure().records == number)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(process.wait, 20) == 130
+        assert process.stderr.read() == b""
