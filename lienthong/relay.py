@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiokafka import errors as kafka_errors
 
 from lienthong import dead_letters, metrics, names, outbox
-from lienthong.database import GONE, Connection, Pool, borrow, is_closed
+from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, is_closed
 from lienthong.errors import Refused, SpoolFull, SpoolNotUsable, listed
 from lienthong.event import RawEvent, to_headers
 from lienthong.gate import Gate
@@ -31,7 +31,15 @@ LOOK_AGAIN_SECONDS: Final = 0.002
 GATHER_SECONDS: Final = 0.005
 """Rest between two sendings: a few rows at once cost the database and the broker little more than one."""
 
-INTERRUPTED: Final = (*GONE, kafka_errors.KafkaError, OSError, TimeoutError, SpoolFull, SpoolNotUsable)
+INTERRUPTED: Final = (
+    *GONE,
+    *CROSSED,
+    kafka_errors.KafkaError,
+    OSError,
+    TimeoutError,
+    SpoolFull,
+    SpoolNotUsable,
+)
 """Store or broker is away: what waits goes on waiting."""
 
 
@@ -58,8 +66,8 @@ class Store(Protocol):
     ) -> None:
         """Delete rows (seq, partition, offset) and letters that are in the log; keep refused ones apart."""
 
-    async def measure(self, now: datetime) -> None:
-        """Tell the metrics how many wait, and how long."""
+    async def measure(self, now: datetime) -> int:
+        """Tell the metrics how many wait, and how long; gives how many."""
 
 
 class OutboxStore:
@@ -99,10 +107,11 @@ class OutboxStore:
         await outbox.acknowledge(self._db, confirmed)
         await dead_letters.acknowledge(self._db, letters)
 
-    async def measure(self, now: datetime) -> None:
+    async def measure(self, now: datetime) -> int:
         waiting, age = await outbox.measure(self._db, now)
         metrics.OUTBOX_RECORDS.set(waiting)
         metrics.OUTBOX_AGE_SECONDS.set(age)
+        return waiting
 
 
 class Relay:
@@ -169,7 +178,7 @@ class Relay:
                     return
                 if clock() - measured > 1.0:
                     measured = clock()
-                    await store.measure(datetime.now(UTC))
+                    await self._measure(store)
                 if sent:
                     wait = LOOK_AGAIN_SECONDS
                     if sent < self._settings.relay_records:
@@ -181,6 +190,9 @@ class Relay:
                     wait = min(wait * 2, self._settings.idle_seconds)
         finally:
             await store.let_go()
+
+    async def _measure(self, store: Store) -> None:
+        await store.measure(datetime.now(UTC))
 
     async def send_waiting(self, store: Store) -> int:
         """Send what waits, once; returns how many rows left the store."""
@@ -211,21 +223,22 @@ class Relay:
                 case NotWritten(reason, lasting=True):
                     refused.append((seq, reason))
                     self._log.error("event_refused", topic=record.topic, reason=reason)
+        of_letters = outcomes[len(sendable) :]
         sent_letters = [
             seq
-            for (seq, _), outcome in zip(letters, outcomes[len(sendable) :], strict=True)
+            for (seq, _), outcome in zip(letters, of_letters, strict=True)
             if isinstance(outcome, Acknowledged)
         ]
         await store.settle(confirmed, refused, sent_letters)
-        await self._report(outcomes)
+        await self._report(outcomes[: len(sendable)], of_letters)
         return len(confirmed) + len(refused) + len(sent_letters) + told_twice
 
-    async def _report(self, outcomes: list[Outcome]) -> None:
+    async def _report(self, of_events: list[Outcome], of_letters: list[Outcome]) -> None:
         """Say what the broker did not take, and wait a little before the next try."""
-        held = [outcome for outcome in outcomes if not isinstance(outcome, Acknowledged)]
-        kept = [o for o in held if not (isinstance(o, NotWritten) and o.lasting)]
-        if outcomes:
-            self._log.debug("events_sent", count=len(outcomes), kept=len(kept))
+        held = [o for o in of_events if not (isinstance(o, NotWritten) and o.lasting)]
+        # What may never be sent has been moved aside; a dead letter has nowhere else to go.
+        kept = [o for o in held + of_letters if not isinstance(o, Acknowledged)]
+        self._log.debug("events_sent", count=len(of_events) + len(of_letters), kept=len(kept))
         if kept:
             self.state = f"undelivered: {kept[0].reason}"
             self._log.warning("events_undelivered", count=len(kept), reason=kept[0].reason)

@@ -262,8 +262,9 @@ class SpoolStore:
         if confirmed or refused:
             await asyncio.to_thread(self._spool.settle, confirmed, refused)
 
-    async def measure(self, now: datetime) -> None:
+    async def measure(self, now: datetime) -> int:
         held = await asyncio.to_thread(self._spool.measure)
         metrics.SPOOL_RECORDS.set(held.records)
         metrics.SPOOL_BYTES.set(held.bytes)
         metrics.SPOOL_AGE_SECONDS.set((now - held.oldest).total_seconds() if held.oldest else 0.0)
+        return held.records
