@@ -339,3 +339,10 @@ def test_a_spool_that_the_ledger_cannot_read_is_named(tmp_path):
     (tmp_path / "trade.spool").write_bytes(b"no database" * 500)
     with pytest.raises(BusNotUsable, match=r"trade\.spool cannot be read"):
         read_spools(tmp_path)
+
+
+def test_every_commit_waits_for_the_disk(opened):
+    """A kill is tried above; a power cut is not, so the setting that survives one is held here."""
+    spool = opened()
+    assert spool._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert spool._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
