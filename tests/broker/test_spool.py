@@ -267,8 +267,6 @@ async def test_a_spreadsheet_handed_in_twice_even_on_another_machine_takes_effec
         assert (status, told["lines"], told["taken"], told["waiting"]) == (1, 21, 19, 0)
         assert [one["line"] for one in told["refused"]] == [15, 22]
         assert {p["path"] for p in told["refused"][1]["problems"]} == {"/thing_id", "/amount"}
-        status, told = await asyncio.to_thread(typed, pair, tmp_path / "here", *words)
-        assert (status, told["taken"], told["told_before"]) == (1, 0, 19)
         status, told = await asyncio.to_thread(typed, pair, tmp_path / "there", *words)
         assert (told["taken"], told["waiting"]) == (19, 0)
         more = orjson.dumps({"thing_id": "last", "amount": 1})
@@ -292,7 +290,5 @@ async def test_what_waits_is_sent_by_a_command(scratch: City, tmp_path: Path) ->
     words = ("publish", pair.thing.TOPIC, "-", "--wait", "0")
     status, told = await asyncio.to_thread(typed, pair, tmp_path, *words, stdin=lines)
     assert (status, told["taken"], told["waiting"]) == (0, 10, 10)
-    status, told = await asyncio.to_thread(typed, pair, tmp_path, "spool", pair.publisher)
-    assert (status, told["waiting"], told["sent"]) == (0, 10, {})
     status, told = await asyncio.to_thread(typed, pair, tmp_path, "spool", pair.publisher, "--send")
     assert (status, told["waiting"], told["sent"]) == (0, 0, {pair.thing.TOPIC: 10})

@@ -19,11 +19,15 @@ import structlog
 
 from lienthong import Department, NotValid, Refused
 from lienthong.commands import main
+from lienthong.contracts.release import release
 from lienthong.errors import SettingsNotUsable, SpoolFull
 from lienthong.hand_in import Bad, HandIn, load_schema
 from lienthong.publisher import Publisher
 from lienthong.spool import Spool
 from lienthong.testing import until
+from tests.unit.contract_city import City
+from tests.unit.contract_city.majors import add_second_major
+from tests.unit.test_mapping import FACT
 
 ROOT = Path(__file__).parents[2]
 TOPIC = "trade.price-observed.v1"
@@ -160,6 +164,29 @@ async def test_a_fact_that_is_told_each_time_has_an_id_each_time(opened) -> None
     first = await publisher.publish(price(), topic=TOPIC)
     assert await publisher.publish(price(), topic=TOPIC) != first
     assert len(waiting(publisher.spool)) == 2
+
+
+async def test_while_two_majors_run_a_fact_waits_for_both_topics_under_the_same_two_ids(
+    tmp_path, monkeypatch
+) -> None:
+    city = City.found(tmp_path)
+    add_second_major(city)
+    release(city.root)
+    monkeypatch.setenv("LIENTHONG_ROOT", str(city.root))
+    newer, former = "trade.market-inspected.v2", "trade.market-inspected.v1"
+    told = []
+    for machine in ("here", "there"):
+        monkeypatch.setenv("LIENTHONG_SPOOL", str(tmp_path / machine))
+        async with Department("trade").publisher(relays=False) as publisher:
+            for _ in range(2):
+                await publisher.publish(FACT, topic=newer, once=True)
+            told.append([(row.topic, row.event.id, row.event.sibling_id) for row in publisher.spool.fetch(9)])
+            with pytest.raises(Refused, match=f"Publish on {newer}"):
+                publisher.check(former)
+    ((first_topic, first, second_sibling), (second_topic, second, first_sibling)) = told[0]
+    assert (first_topic, second_topic) == (newer, former)
+    assert (first, second) == (first_sibling, second_sibling)
+    assert told[0] == told[1]
 
 
 def test_good_lines_go_on_and_each_bad_one_is_told_by_its_line(opened) -> None:
