@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -13,6 +14,8 @@ from lienthong.lines import Form, Line, Lines, find_form, iter_csv, iter_json
 from lienthong.moments import find_timestamp
 from lienthong.publisher import LOOK_SECONDS, Judged, Publisher
 from lienthong.spool_file import Telling
+
+Readable = BinaryIO | FileIO
 
 AT_ONCE: Final = 500
 """Facts written in one transaction, unless the next line is not there yet."""
@@ -78,7 +81,7 @@ class HandIn:
         self._tell = tell
         self._patience = patience
 
-    def take_good(self, file: BinaryIO, moved: Callable[[int], None]) -> Account:
+    def take_good(self, file: Readable, moved: Callable[[int], None]) -> Account:
         """Hand every good line in; a bad one holds nobody up. What is counted as taken is on the disk."""
         reading = Lines(_reader(file))
         waiting: list[Judged] = []
@@ -95,7 +98,7 @@ class HandIn:
             self.account.stopped = error
         return self.account
 
-    def take_all(self, file: BinaryIO, moved: Callable[[int], None]) -> Account:
+    def take_all(self, file: Readable, moved: Callable[[int], None]) -> Account:
         """Hand all lines in, in one transaction, or none where one is bad; the file is read twice.
 
         Raises:
@@ -191,9 +194,10 @@ class HandIn:
         return iter_json(lines) if form == "jsonl" else iter_csv(lines, self._topic, self._schema)
 
 
-def _reader(file: BinaryIO) -> Callable[[int], bytes]:
+def _reader(file: Readable) -> Callable[[int], bytes]:
     """Read what is there, without waiting for more than that."""
-    return getattr(file, "read1", file.read)
+    read: Callable[[int], bytes] = getattr(file, "read1", file.read)
+    return read
 
 
 def load_schema(topic: str, version: str, schemas: Path) -> dict[str, Any]:

@@ -250,7 +250,9 @@ class Publisher:
 
     def health(self) -> str:
         """Say "ok", or why what waits is not sent."""
-        return self._relay.state if self._relay is not None else self.state
+        if self._relay is not None:
+            return self._relay.state
+        return "ok" if self._settings is not None and not self._relays else self.state
 
     def _nudge_relay(self) -> None:
         if self._relay is not None:

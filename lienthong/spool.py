@@ -31,6 +31,9 @@ FETCH_BYTES: Final = 8 * 2**20
 TOLD_FOR: Final = timedelta(days=90)
 """How long a fact that is told once is remembered after it was sent."""
 
+KEPT_FOR: Final = timedelta(days=7)
+"""How long the id of any other is."""
+
 
 class Held(NamedTuple):
     """What waits in a spool."""
@@ -54,13 +57,13 @@ class Spool:
         self._clock = clock
         self._turn = threading.Lock()
         self._relay: IO[bytes] | None = None
-        self._settled: set[int] = set()
+        self._settled: dict[int, tuple[int, int]] = {}
         with self._spoken():
             self._db, self._inode = spool_file.open_file(path)
         try:
             with self._writing() as db:
                 spool_file.make_tables(db, path)
-                spool_file.forget(db, (clock() - TOLD_FOR).timestamp())
+                spool_file.forget(db, clock() - KEPT_FOR, clock() - TOLD_FOR)
             with self._spoken():
                 spool_file.give_back(self._db)
         except BaseException:
@@ -159,21 +162,22 @@ class Spool:
                     break
         return rows
 
-    def settle(self, confirmed: Iterable[int], refused: Sequence[tuple[int, str]]) -> None:
-        """Delete what the broker confirmed; keep what may never be sent apart, with the reason.
+    def settle(self, confirmed: Iterable[tuple[int, int, int]], refused: Sequence[tuple[int, str]]) -> None:
+        """Delete what the broker confirmed (seq, partition, offset); keep what may never be sent apart.
 
         What was confirmed is remembered until it is deleted, should the disk have no room for that.
 
         Raises:
             SpoolFull, SpoolNotUsable: nothing was deleted.
         """
-        self._settled.update(confirmed)
-        settled = sorted(self._settled)
+        self._settled.update({seq: (partition, offset) for seq, partition, offset in confirmed})
+        settled = dict(self._settled)
         at = self._clock()
         with self._writing() as db:
             spool_file.set_aside(db, refused, at)
             spool_file.delete_sent(db, settled, at)
-        self._settled.difference_update(settled)
+        for seq in settled:
+            self._settled.pop(seq, None)
 
     # What an operator looks at
 
@@ -256,7 +260,7 @@ class SpoolStore:
         letters: Sequence[int],  # noqa: ARG002 - nobody reads here
     ) -> None:
         if confirmed or refused:
-            await asyncio.to_thread(self._spool.settle, [seq for seq, *_ in confirmed], refused)
+            await asyncio.to_thread(self._spool.settle, confirmed, refused)
 
     async def measure(self, now: datetime) -> int:
         held = await asyncio.to_thread(self._spool.measure)

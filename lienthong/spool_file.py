@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -37,8 +37,11 @@ END;
 CREATE TRIGGER went AFTER DELETE ON waiting BEGIN
     UPDATE held SET records = records - 1, bytes = bytes - OLD.bytes;
 END;
--- Facts that are told once, after they were sent: their ids alone.
-CREATE TABLE told (id BLOB PRIMARY KEY, told_at REAL NOT NULL) WITHOUT ROWID;
+-- Facts after they were sent: their ids, and where the broker confirmed them. The publisher's own proof.
+CREATE TABLE told (
+    id BLOB PRIMARY KEY, topic TEXT NOT NULL, record_partition INTEGER NOT NULL,
+    record_offset INTEGER NOT NULL, once INTEGER NOT NULL, told_at REAL NOT NULL
+) WITHOUT ROWID;
 CREATE INDEX told_when ON told (told_at);
 -- What a state's key was told last: what has not changed is not told again.
 CREATE TABLE newest (topic TEXT, key TEXT, digest BLOB NOT NULL, PRIMARY KEY (topic, key)) WITHOUT ROWID;
@@ -190,18 +193,16 @@ def set_aside(db: sqlite3.Connection, refused: Sequence[tuple[int, str]], at: da
         db.execute("DELETE FROM waiting WHERE seq = ?", (seq,))
 
 
-def delete_sent(db: sqlite3.Connection, seqs: Sequence[int], at: datetime) -> None:
-    """Delete facts that the broker confirmed; what is told once stays known by its id."""
+def delete_sent(db: sqlite3.Connection, settled: Mapping[int, tuple[int, int]], at: datetime) -> None:
+    """Delete facts that the broker confirmed, each at its place; their ids stay known for a while."""
     sent: Counter[str] = Counter()
-    for seq in seqs:
+    for seq, (partition, offset) in sorted(settled.items()):
         row = db.execute("DELETE FROM waiting WHERE seq = ? RETURNING id, topic, once", (seq,)).fetchone()
         if row is not None:
             packed, topic, once = row
             sent[topic] += 1
-            if once:
-                db.execute(
-                    "INSERT OR REPLACE INTO told (id, told_at) VALUES (?, ?)", (packed, at.timestamp())
-                )
+            row = (packed, topic, partition, offset, once, at.timestamp())
+            db.execute("INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?, ?, ?)", row)
     for topic, records in sent.items():
         db.execute(
             "INSERT INTO sent (topic, day, records) VALUES (?, ?, ?)"
@@ -210,9 +211,10 @@ def delete_sent(db: sqlite3.Connection, seqs: Sequence[int], at: datetime) -> No
         )
 
 
-def forget(db: sqlite3.Connection, before: float) -> None:
-    """Forget the ids of facts that were told once, and sent long ago."""
-    db.execute("DELETE FROM told WHERE told_at < ?", (before,))
+def forget(db: sqlite3.Connection, before: datetime, before_once: datetime) -> None:
+    """Forget the ids of facts that were sent long ago, those that are told once later than the others."""
+    db.execute("DELETE FROM told WHERE told_at < ? AND NOT once", (before.timestamp(),))
+    db.execute("DELETE FROM told WHERE told_at < ?", (before_once.timestamp(),))
 
 
 def give_back(db: sqlite3.Connection) -> None:

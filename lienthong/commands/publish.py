@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from lienthong import names
 from lienthong.department import Department
 from lienthong.errors import Refused
-from lienthong.hand_in import Account, Bad, HandIn, load_schema
+from lienthong.hand_in import Account, Bad, HandIn, Readable, load_schema
 from lienthong.lines import Form
 from lienthong.logs import in_silence
 from lienthong.publisher import Publisher
@@ -192,10 +191,12 @@ def _settle(done: asyncio.Future[Account], account: Account | None, error: BaseE
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[tuple[BinaryIO, int | None]]:
+def _opened(name: str) -> Iterator[tuple[Readable, int | None]]:
     """Open a file, or take standard input, of which nobody knows the length."""
     if name == "-":
-        yield sys.stdin.buffer, None
+        # Unbuffered: a thread that waits in a buffer of Python's keeps the process from ending.
+        with open(0, "rb", buffering=0, closefd=False) as piped:
+            yield piped, None
         return
     with Path(name).open("rb") as file:
         yield file, os.fstat(file.fileno()).st_size

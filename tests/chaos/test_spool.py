@@ -41,7 +41,7 @@ with (disk / "others").open("wb", buffering=0) as others:
         told["others"] = error.errno
     told["free"] = shutil.disk_usage(disk).free
     try:
-        spool.settle([row.seq for row in sent], [])
+        spool.settle([(row.seq, 0, row.seq) for row in sent], [])
         told["settled"] = "at once"
     except SpoolFull as full:
         told["settled"] = str(full)

@@ -5,6 +5,9 @@ import io
 import logging
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +19,15 @@ import structlog
 
 from lienthong import Department, NotValid, Refused
 from lienthong.commands import main
+from lienthong.contracts.release import release
 from lienthong.errors import SettingsNotUsable, SpoolFull
 from lienthong.hand_in import Bad, HandIn, load_schema
 from lienthong.publisher import Publisher
 from lienthong.spool import Spool
+from lienthong.testing import until
+from tests.unit.contract_city import City
+from tests.unit.contract_city.majors import add_second_major
+from tests.unit.test_mapping import FACT
 
 ROOT = Path(__file__).parents[2]
 TOPIC = "trade.price-observed.v1"
@@ -158,6 +166,29 @@ async def test_a_fact_that_is_told_each_time_has_an_id_each_time(opened) -> None
     assert len(waiting(publisher.spool)) == 2
 
 
+async def test_while_two_majors_run_a_fact_waits_for_both_topics_under_the_same_two_ids(
+    tmp_path, monkeypatch
+) -> None:
+    city = City.found(tmp_path)
+    add_second_major(city)
+    release(city.root)
+    monkeypatch.setenv("LIENTHONG_ROOT", str(city.root))
+    newer, former = "trade.market-inspected.v2", "trade.market-inspected.v1"
+    told = []
+    for machine in ("here", "there"):
+        monkeypatch.setenv("LIENTHONG_SPOOL", str(tmp_path / machine))
+        async with Department("trade").publisher(relays=False) as publisher:
+            for _ in range(2):
+                await publisher.publish(FACT, topic=newer, once=True)
+            told.append([(row.topic, row.event.id, row.event.sibling_id) for row in publisher.spool.fetch(9)])
+            with pytest.raises(Refused, match=f"Publish on {newer}"):
+                publisher.check(former)
+    ((first_topic, first, second_sibling), (second_topic, second, first_sibling)) = told[0]
+    assert (first_topic, second_topic) == (newer, former)
+    assert (first, second) == (first_sibling, second_sibling)
+    assert told[0] == told[1]
+
+
 def test_good_lines_go_on_and_each_bad_one_is_told_by_its_line(opened) -> None:
     publisher = opened()
     content = "\n".join([HEADER, ROW.format(1), ROW.format(2)[:-5] + "dear", ROW.format(3), '"x', ""])
@@ -294,7 +325,7 @@ def test_a_file_larger_than_the_spool_waits_for_the_relay_to_make_room(opened, m
 
     def carry() -> None:
         while not over.wait(0.01):
-            relay.settle([row.seq for row in relay.fetch(40)], [])
+            relay.settle([(row.seq, 0, row.seq) for row in relay.fetch(40)], [])
 
     lines = "\n".join(orjson.dumps(price(n % 10, price_vnd=1_000 + n)).decode() for n in range(1_000))
     carrier = threading.Thread(target=carry)
@@ -331,3 +362,28 @@ def test_the_sensor_of_the_operators_page_publishes(opened) -> None:
     exec(compile(program, "sensor", "exec"), {})
     (event,) = waiting(opened().spool)
     assert event.key == "00004-01|rice"
+
+
+def piped() -> subprocess.Popen[bytes]:
+    """Start the command on a pipe, as a sensor would."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lienthong", "publish", TOPIC, "-"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+async def test_a_line_from_a_pipe_is_on_the_disk_before_the_next_one_comes(opened) -> None:
+    """A sensor's reading is safe when it was made; and whoever stops the sensor hears no complaint."""
+    spool = opened().spool
+    with piped() as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        for number in (1, 2):
+            os.write(process.stdin.fileno(), orjson.dumps(price(number)) + b"\n")
+            await until(lambda number=number: spool.measure().records == number)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(process.wait, 20) == 130
+        assert process.stderr.read() == b""

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from lienthong.errors import SpoolFull, SpoolNotUsable
+from lienthong.errors import BusNotUsable, SpoolFull, SpoolNotUsable
 from lienthong.event import RawEvent, uuid7
+from lienthong.ledger.books import Source
+from lienthong.ledger.spools import read_spools
 from lienthong.overlap import Fact
 from lienthong.spool import TOLD_FOR, Spool
 from lienthong.spool_file import Telling
@@ -75,7 +78,7 @@ def opened(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Spool]]:
 
 def settle_all(spool: Spool) -> list[str]:
     rows = spool.fetch(10_000)
-    spool.settle([row.seq for row in rows], [])
+    spool.settle([(row.seq, 0, row.seq) for row in rows], [])
     return [row.event.id for row in rows]
 
 
@@ -203,7 +206,7 @@ def test_where_the_disk_has_no_room_to_note_what_was_sent_it_is_not_sent_again(o
     resource.setrlimit(resource.RLIMIT_FSIZE, (wal, before[1]))
     try:
         with pytest.raises(SpoolFull):
-            spool.settle([row.seq for row in sent], [])
+            spool.settle([(row.seq, 0, row.seq) for row in sent], [])
         with pytest.raises(SpoolFull):
             spool.fetch(10)
     finally:
@@ -277,7 +280,7 @@ def child(path, notes, number):
         spool.put([telling(event(mark + b"+" * 3000)), telling(event(mark))])
         os.write(notes, mark + b"\\n")
         if number % 2:
-            spool.take() and spool.settle([row.seq for row in spool.fetch(2)], [])
+            spool.take() and spool.settle([(row.seq, 0, 0) for row in spool.fetch(2)], [])
 
 dice = random.Random(int(sys.argv[3]))
 for number in range(int(sys.argv[4])):
@@ -315,3 +318,31 @@ def test_a_spool_that_was_emptied_gives_its_room_back(opened):
     spool.close()
     opened().close()
     assert spool.path.stat().st_size < 100_000
+
+
+def test_the_ledger_reads_what_waits_and_what_was_sent_with_its_place(opened):
+    spool, sent, waits = opened(), event(), event()
+    spool.put([telling(sent)])
+    (row,) = spool.fetch(1)
+    spool.settle([(row.seq, 3, 41)], [])
+    spool.put([telling(waits)])
+    books = read_spools(spool.path.parent)["trade"]
+    assert books.sent == {TOPIC: {UUID(sent.id).bytes: (3, 41)}}
+    assert books.waiting == {TOPIC: {UUID(waits.id).bytes}}
+    source = Source(noted={})
+    source.add(books)
+    assert source.facts == {TOPIC: {UUID(sent.id).bytes, UUID(waits.id).bytes}}
+    assert (source.noted, source.waiting) == ({TOPIC: {UUID(sent.id).bytes}}, 1)
+
+
+def test_a_spool_that_the_ledger_cannot_read_is_named(tmp_path):
+    (tmp_path / "trade.spool").write_bytes(b"no database" * 500)
+    with pytest.raises(BusNotUsable, match=r"trade\.spool cannot be read"):
+        read_spools(tmp_path)
+
+
+def test_every_commit_waits_for_the_disk(opened):
+    """A kill is tried above; a power cut is not, so the setting that survives one is held here."""
+    spool = opened()
+    assert spool._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert spool._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
