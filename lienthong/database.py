@@ -177,7 +177,13 @@ class DepartmentConnection(_Plain):
         return await super().execute(query, *arguments, timeout=timeout)
 
 
-async def open_pool(url: str | Callable[[], str], connections: int, name: str) -> Pool:
+IDLE_SECONDS: Final = 30.0
+"""So much longer than a handler may take a transaction may lie idle: whoever is frozen holds others up."""
+
+
+async def open_pool(
+    url: str | Callable[[], str], connections: int, name: str, handler_seconds: float = 30.0
+) -> Pool:
     """Open the department's pool; connections are closed by the server when left idle in a transaction.
 
     Args:
@@ -185,7 +191,9 @@ async def open_pool(url: str | Callable[[], str], connections: int, name: str) -
             password may be rotated meanwhile.
         connections: How many at most.
         name: How the server lists them.
+        handler_seconds: How long a handler may take, while its transaction waits for it.
     """
+    patience = handler_seconds + IDLE_SECONDS
 
     async def connect(*_: Any, **options: Any) -> Any:
         return await asyncpg.connect(url() if callable(url) else url, **options)
@@ -195,8 +203,11 @@ async def open_pool(url: str | Callable[[], str], connections: int, name: str) -
         min_size=1,
         max_size=connections,
         connection_class=DepartmentConnection,
-        command_timeout=60,
-        server_settings={"application_name": name, "idle_in_transaction_session_timeout": "60000"},
+        command_timeout=patience,
+        server_settings={
+            "application_name": name,
+            "idle_in_transaction_session_timeout": str(int(patience * 1_000)),
+        },
         init=_prepare,
     )
 
@@ -224,7 +235,12 @@ async def set_up_tables(pool: Pool, tables: str) -> None:
 
 
 async def open_pool_patiently(
-    url: Callable[[], str], connections: int, name: str, log: Log, stopping: asyncio.Event
+    url: Callable[[], str],
+    connections: int,
+    name: str,
+    log: Log,
+    stopping: asyncio.Event,
+    handler_seconds: float,
 ) -> Pool | None:
     """Open the pool, waiting for a database that is not up yet, or not yet as `lienthong apply` makes it.
 
@@ -234,7 +250,7 @@ async def open_pool_patiently(
     wait = 0.2
     while not stopping.is_set():
         try:
-            return await open_pool(url, connections, name)
+            return await open_pool(url, connections, name, handler_seconds)
         except (*GONE, *NOT_APPLIED, OSError, TimeoutError) as error:
             log.warning("database_awaited", error=error, wait_seconds=wait)
         with contextlib.suppress(TimeoutError):

@@ -1,12 +1,14 @@
 """Carry the outbox to the broker: in order, one relay at a time, nothing deleted unconfirmed (hops 1–4)."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
 
+import asyncpg
 from aiokafka import errors as kafka_errors
 
 from lienthong import dead_letters, metrics, names, outbox
@@ -23,6 +25,9 @@ from lienthong.settings import Settings
 # Session-level: the server lets go of it when the connection ends, however the process died.
 _ONE_RELAY: Final = "SELECT pg_try_advisory_lock(hashtext('lienthong.relay'))"
 
+
+AWAKE_SECONDS: Final = 3.0
+"""How often the database is told, while the broker keeps us waiting, that this relay is not frozen."""
 
 LOOK_AGAIN_SECONDS: Final = 0.002
 """A row is committed a moment after the hint: the relay looks this soon, then half as often each time."""
@@ -73,6 +78,11 @@ class Relay:
                 wait = min(wait * 2, self._settings.back_off_most_seconds)
 
     async def _run_on(self, db: Connection, stopping: asyncio.Event) -> None:
+        # Or a relay that is frozen, or whose machine is gone, would keep the others from relaying.
+        silent = (
+            self._settings.session_seconds + self._settings.idle_seconds + self._settings.back_off_seconds
+        )
+        await db.execute(f"SET idle_session_timeout = {int(silent * 1_000)}")
         while not await db.fetchval(_ONE_RELAY):
             self.state = "ok"  # another process of this department relays
             if await _pause(1.0, stopping.wait):
@@ -130,7 +140,7 @@ class Relay:
                 self._log.warning(
                     "event_refused", topic=row.topic, event_id=row.event.id, reason=str(refusal)
                 )
-        outcomes = await self._producer.send([record for _, record in sendable + letters])
+        outcomes = await self._send(db, [record for _, record in sendable + letters])
         confirmed: list[tuple[int, int, int]] = []
         for (seq, record), outcome in zip(sendable, outcomes, strict=False):
             match outcome:
@@ -150,6 +160,18 @@ class Relay:
         await dead_letters.acknowledge(db, sent_letters)
         await self._report(outcomes[: len(sendable)], of_letters)
         return len(confirmed) + len(refused) + len(sent_letters) + told_twice
+
+    async def _send(self, db: Connection, records: list[OutgoingRecord]) -> list[Outcome]:
+        """Send records, and keep the lock of the one relay however long the broker takes."""
+        sending = asyncio.ensure_future(self._producer.send(records))
+        try:
+            while not (await asyncio.wait([sending], timeout=AWAKE_SECONDS))[0]:
+                # That it is gone is found when the outcomes are to be noted; what is under way ends first.
+                with contextlib.suppress(*GONE, asyncpg.InterfaceError, OSError, TimeoutError):
+                    await db.execute("SELECT")
+            return await sending
+        finally:
+            sending.cancel()
 
     async def _report(self, of_events: list[Outcome], of_letters: list[Outcome]) -> None:
         """Say what the broker did not take, and wait a little before the next try."""
