@@ -47,7 +47,6 @@ CREATE TABLE IF NOT EXISTS lienthong.outbox (
     admitted           boolean NOT NULL DEFAULT false,
     siblingid          text
 );
-ALTER TABLE lienthong.outbox ADD COLUMN IF NOT EXISTS siblingid text;
 -- What the relay could not send because it may never be sent: kept whole, with the reasons.
 CREATE TABLE IF NOT EXISTS lienthong.outbox_refused (
     id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
@@ -89,12 +88,27 @@ CREATE TABLE IF NOT EXISTS lienthong.intake (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX IF NOT EXISTS intake_kind ON lienthong.intake (kind, id);
 CREATE TABLE IF NOT EXISTS lienthong.intake_problems (
     id bigint PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL, received_at timestamptz NOT NULL,
     refused_at timestamptz NOT NULL DEFAULT now(), code text NOT NULL, reason text NOT NULL
 );
 """
+
+LATER: Final = {
+    "SELECT to_regclass('lienthong.intake_kind')": "CREATE INDEX intake_kind ON lienthong.intake (kind, id)",
+    "SELECT attname FROM pg_attribute"
+    " WHERE attrelid = 'lienthong.outbox'::regclass AND attname = 'siblingid'": (
+        "ALTER TABLE lienthong.outbox ADD COLUMN siblingid text"
+    ),
+}
+"""What is there already, and what makes it where it is not.
+
+`IF NOT EXISTS` would take its locks first and look then: a service that starts would wait for whoever has a
+table open (a backup, a frozen process), and whoever writes would wait behind it.
+"""
+
+LOCK_SECONDS: Final = 3
+"""So long setting up may wait for a lock, and others behind it; then it is tried again."""
 
 GONE: Final = (
     asyncpg.PostgresConnectionError,
@@ -229,7 +243,11 @@ async def set_up_tables(pool: Pool, tables: str) -> None:
     """Create the library's and the room's tables where they are missing; two processes at once take turns."""
     async with pool.acquire() as db, db.transaction():
         await db.execute("SELECT pg_advisory_xact_lock(hashtext('lienthong.tables'))")
+        await db.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         await db.execute(TABLES)
+        for there, make in LATER.items():
+            if await db.fetchval(there) is None:
+                await db.execute(make)
         if tables:
             await db.execute(tables)
 

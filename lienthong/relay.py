@@ -83,6 +83,9 @@ class Relay:
             self._settings.session_seconds + self._settings.idle_seconds + self._settings.back_off_seconds
         )
         await db.execute(f"SET idle_session_timeout = {int(silent * 1_000)}")
+        if db.get_server_version().major >= 17:
+            # Between two messages of one statement a session is not idle; there a relay may be frozen too.
+            await db.execute(f"SET transaction_timeout = {int((silent + AWAKE_SECONDS) * 1_000)}")
         while not await db.fetchval(_ONE_RELAY):
             self.state = "ok"  # another process of this department relays
             if await _pause(1.0, stopping.wait):

@@ -12,6 +12,7 @@ from tests.broker.test_stopping import fetchval, slow_reader
 
 RELAYING = """
 SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+    AND objid = (hashtext('lienthong.relay')::bigint & 4294967295)::oid
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 """The connection that holds the lock."""
