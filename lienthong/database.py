@@ -47,7 +47,6 @@ CREATE TABLE IF NOT EXISTS lienthong.outbox (
     admitted           boolean NOT NULL DEFAULT false,
     siblingid          text
 );
-ALTER TABLE lienthong.outbox ADD COLUMN IF NOT EXISTS siblingid text;
 -- What the relay could not send because it may never be sent: kept whole, with the reasons.
 CREATE TABLE IF NOT EXISTS lienthong.outbox_refused (
     id uuid NOT NULL, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
@@ -115,12 +114,27 @@ CREATE TABLE IF NOT EXISTS lienthong.intake (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX IF NOT EXISTS intake_kind ON lienthong.intake (kind, id);
 CREATE TABLE IF NOT EXISTS lienthong.intake_problems (
     id bigint PRIMARY KEY, kind text NOT NULL, raw bytea NOT NULL, received_at timestamptz NOT NULL,
     refused_at timestamptz NOT NULL DEFAULT now(), code text NOT NULL, reason text NOT NULL
 );
 """
+
+LATER: Final = {
+    "SELECT to_regclass('lienthong.intake_kind')": "CREATE INDEX intake_kind ON lienthong.intake (kind, id)",
+    "SELECT attname FROM pg_attribute"
+    " WHERE attrelid = 'lienthong.outbox'::regclass AND attname = 'siblingid'": (
+        "ALTER TABLE lienthong.outbox ADD COLUMN siblingid text"
+    ),
+}
+"""What is there already, and what makes it where it is not.
+
+`IF NOT EXISTS` would take its locks first and look then: a service that starts would wait for whoever has a
+table open (a backup, a frozen process), and whoever writes would wait behind it.
+"""
+
+LOCK_SECONDS: Final = 3
+"""So long setting up may wait for a lock, and others behind it; then it is tried again."""
 
 GONE: Final = (
     asyncpg.PostgresConnectionError,
@@ -221,7 +235,13 @@ class DepartmentConnection(_Plain):
         return await super().execute(query, *arguments, timeout=timeout)
 
 
-async def open_pool(url: str | Callable[[], str], connections: int, name: str) -> Pool:
+IDLE_SECONDS: Final = 30.0
+"""So much longer than a handler may take a transaction may lie idle: whoever is frozen holds others up."""
+
+
+async def open_pool(
+    url: str | Callable[[], str], connections: int, name: str, handler_seconds: float = 30.0
+) -> Pool:
     """Open the department's pool; connections are closed by the server when left idle in a transaction.
 
     Args:
@@ -229,7 +249,9 @@ async def open_pool(url: str | Callable[[], str], connections: int, name: str) -
             password may be rotated meanwhile.
         connections: How many at most.
         name: How the server lists them.
+        handler_seconds: How long a handler may take, while its transaction waits for it.
     """
+    patience = handler_seconds + IDLE_SECONDS
 
     async def connect(*_: Any, **options: Any) -> Any:
         return await asyncpg.connect(url() if callable(url) else url, **options)
@@ -239,8 +261,11 @@ async def open_pool(url: str | Callable[[], str], connections: int, name: str) -
         min_size=1,
         max_size=connections,
         connection_class=DepartmentConnection,
-        command_timeout=60,
-        server_settings={"application_name": name, "idle_in_transaction_session_timeout": "60000"},
+        command_timeout=patience,
+        server_settings={
+            "application_name": name,
+            "idle_in_transaction_session_timeout": str(int(patience * 1_000)),
+        },
         init=_prepare,
     )
 
@@ -262,13 +287,22 @@ async def set_up_tables(pool: Pool, tables: str) -> None:
     """Create the library's and the room's tables where they are missing; two processes at once take turns."""
     async with pool.acquire() as db, db.transaction():
         await db.execute("SELECT pg_advisory_xact_lock(hashtext('lienthong.tables'))")
+        await db.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         await db.execute(TABLES)
+        for there, make in LATER.items():
+            if await db.fetchval(there) is None:
+                await db.execute(make)
         if tables:
             await db.execute(tables)
 
 
 async def open_pool_patiently(
-    url: Callable[[], str], connections: int, name: str, log: Log, stopping: asyncio.Event
+    url: Callable[[], str],
+    connections: int,
+    name: str,
+    log: Log,
+    stopping: asyncio.Event,
+    handler_seconds: float,
 ) -> Pool | None:
     """Open the pool, waiting for a database that is not up yet, or not yet as `lienthong apply` makes it.
 
@@ -278,7 +312,7 @@ async def open_pool_patiently(
     wait = 0.2
     while not stopping.is_set():
         try:
-            return await open_pool(url, connections, name)
+            return await open_pool(url, connections, name, handler_seconds)
         except (*GONE, *NOT_APPLIED, OSError, TimeoutError) as error:
             log.warning("database_awaited", error=error, wait_seconds=wait)
         with contextlib.suppress(TimeoutError):

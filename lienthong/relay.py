@@ -1,6 +1,7 @@
 """Carry outbox or spool to the broker: in order, by one relay, nothing deleted unconfirmed (hops 1–4)."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 from uuid import uuid4
 
+import asyncpg
 from aiokafka import errors as kafka_errors
 
 from lienthong import dead_letters, metrics, names, outbox
@@ -24,6 +26,9 @@ from lienthong.settings import Settings
 # Session-level: the server lets go of it when the connection ends, however the process died.
 _ONE_RELAY: Final = "SELECT pg_try_advisory_lock(hashtext('lienthong.relay'))"
 
+
+AWAKE_SECONDS: Final = 3.0
+"""How often the database is told, while the broker keeps us waiting, that this relay is not frozen."""
 
 LOOK_AGAIN_SECONDS: Final = 0.002
 """A row is committed a moment after the hint: the relay looks this soon, then half as often each time."""
@@ -48,6 +53,9 @@ class Store(Protocol):
 
     async def take(self) -> bool:
         """Become its one relay; False while another process is."""
+
+    async def stay_awake(self) -> None:
+        """Tell, while the broker keeps us waiting, that this relay is not frozen."""
 
     async def let_go(self) -> None:
         """Let another process relay."""
@@ -79,13 +87,24 @@ class OutboxStore:
 
     @classmethod
     @asynccontextmanager
-    async def borrowed(cls, pool: Pool, department: str) -> AsyncIterator["OutboxStore"]:
-        """Borrow a connection of the pool for as long as the relay works."""
+    async def borrowed(cls, pool: Pool, department: str, settings: Settings) -> AsyncIterator["OutboxStore"]:
+        """Borrow a connection of the pool for as long as the relay works, and not frozen."""
+        # Or a relay that is frozen, or whose machine is gone, would keep the others from relaying.
+        silent = settings.session_seconds + settings.idle_seconds + settings.back_off_seconds
         async with borrow(pool) as db:
+            await db.execute(f"SET idle_session_timeout = {int(silent * 1_000)}")
+            if db.get_server_version().major >= 17:
+                # Between two messages of one statement a session is not idle, but may be frozen too.
+                await db.execute(f"SET transaction_timeout = {int((silent + AWAKE_SECONDS) * 1_000)}")
             yield cls(db, department)
 
     async def take(self) -> bool:
         return bool(await self._db.fetchval(_ONE_RELAY))
+
+    async def stay_awake(self) -> None:
+        # That it is gone is found when the outcomes are to be noted; what is under way ends first.
+        with contextlib.suppress(*GONE, asyncpg.InterfaceError, OSError, TimeoutError):
+            await self._db.execute("SELECT")
 
     async def let_go(self) -> None:
         if not is_closed(self._db):
@@ -144,7 +163,7 @@ class Relay:
 
     async def run(self, pool: Pool, stopping: asyncio.Event) -> None:
         """Relay the outbox of a database until told to stop, then once more."""
-        await self.carry(lambda: OutboxStore.borrowed(pool, self._department), stopping)
+        await self.carry(lambda: OutboxStore.borrowed(pool, self._department, self._settings), stopping)
 
     async def carry(
         self, opened: Callable[[], AbstractAsyncContextManager[Store]], stopping: asyncio.Event
@@ -223,7 +242,7 @@ class Relay:
                 self._log.warning(
                     "event_refused", topic=row.topic, event_id=row.event.id, reason=str(refusal)
                 )
-        outcomes = await self._producer.send([record for _, record in (*sendable, *letters)])
+        outcomes = await self._send(store, [record for _, record in (*sendable, *letters)])
         confirmed: list[tuple[int, int, int]] = []
         for (seq, record), outcome in zip(sendable, outcomes, strict=False):
             match outcome:
@@ -241,6 +260,16 @@ class Relay:
         await store.settle(confirmed, refused, sent_letters)
         await self._report(outcomes[: len(sendable)], of_letters)
         return len(confirmed) + len(refused) + len(sent_letters) + told_twice
+
+    async def _send(self, store: Store, records: list[OutgoingRecord]) -> list[Outcome]:
+        """Send records, and keep the lock of the one relay however long the broker takes."""
+        sending = asyncio.ensure_future(self._producer.send(records))
+        try:
+            while not (await asyncio.wait([sending], timeout=AWAKE_SECONDS))[0]:
+                await store.stay_awake()
+            return await sending
+        finally:
+            sending.cancel()
 
     async def _report(self, of_events: list[Outcome], of_letters: list[Outcome]) -> None:
         """Say what the broker did not take, and wait a little before the next try."""

@@ -94,7 +94,12 @@ class Service:
         url = settings.read_database_url
         url()  # what is wrong with it is said at once
         pool = await open_pool_patiently(
-            url, settings.database_connections, f"lienthong.{department.name}", log, self._stopping
+            url,
+            settings.database_connections,
+            f"lienthong.{department.name}",
+            log,
+            self._stopping,
+            settings.handler_seconds,
         )
         if pool is None:
             return  # told to stop while it waited

@@ -244,6 +244,9 @@ class SpoolStore:
     async def take(self) -> bool:
         return self._spool.take()
 
+    async def stay_awake(self) -> None:
+        """Do nothing: the lock of a file ends with its process."""
+
     async def let_go(self) -> None:
         self._spool.let_go()
 

@@ -62,8 +62,11 @@ class Step(Enum):
         return self.value[0]
 
 
+END = signal.SIGKILL
+
+
 def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), END)
 
 
 def wrap(owner: Any, name: str, when: Callable[[Any], bool], *, first: bool = False, times: int = 1) -> None:
@@ -182,6 +185,7 @@ async def live(pair: Pair, step: Step) -> None:
         tables=tables,
         session_seconds=6.0,
         back_off_seconds=0.05,
+        handler_seconds=2.0,
         log_level="warning",
     ):
         await asyncio.Event().wait()
@@ -189,4 +193,5 @@ async def live(pair: Pair, step: Step) -> None:
 
 if __name__ == "__main__":
     names, folders, told = sys.argv[1:3], sys.argv[3:5], sys.argv[5]
+    END = signal.SIGSTOP if sys.argv[6:] == ["frozen"] else signal.SIGKILL
     asyncio.run(live(pair_of(*names, *map(Path, folders)), Step[told]))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 
 from lienthong import Department
 from lienthong.testing import running, until
@@ -49,13 +50,7 @@ async def hand_in(pair: Pair) -> None:
 
 async def die_at(pair: Pair, step: Step) -> list[str]:
     """Run the department in a process of its own, which must be killed, and by nothing else."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.broker.steps", pair.publisher, pair.reader),
-        *(str(pair.data), str(pair.root), step.name),
-        cwd=Path(__file__).parents[2],
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    process = await live(pair, step)
     try:
         said, _ = await asyncio.wait_for(process.communicate(), 60)
     except TimeoutError:
@@ -67,11 +62,38 @@ async def die_at(pair: Pair, step: Step) -> list[str]:
     return [f"ended with {process.returncode}, not at the step: {said[-2_000:].decode()}"]
 
 
-async def play_on(pair: Pair, source: Any) -> list[str]:
+async def live(pair: Pair, step: Step, *how: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.broker.steps", pair.publisher, pair.reader),
+        *(str(pair.data), str(pair.root), step.name, *how),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def freeze(pair: Pair, step: Step) -> list[str]:
+    """Play the facts through while the reader that began is frozen at a step, and holds what it holds."""
+    await hand_in(pair)
+    async with running(publisher_of(pair), data=pair.data, root=pair.root) as source:
+        await until(lambda: source.pool.fetchval(PUBLISHED, pair.thing.TOPIC, len(FACTS)))
+        process = await live(pair, step, "frozen")
+        try:
+            frozen = psutil.Process(process.pid)
+            await until(lambda: frozen.status() == psutil.STATUS_STOPPED)
+            return await play_on(pair, source, within=90.0)
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def play_on(pair: Pair, source: Any, within: float = 30.0) -> list[str]:
     """Let others finish, then compare what is there with what should be."""
     async with running(reader_of(pair), data=pair.data, root=pair.root, tables=TABLES, **QUICK) as sink:
         await until(lambda: source.pool.fetchval(PUBLISHED, pair.thing.TOPIC, len(FACTS)))
-        await until(lambda: sink.pool.fetchval("SELECT count(*) = $1 FROM lienthong.inbox", len(FACTS)))
+        await until(
+            lambda: sink.pool.fetchval("SELECT count(*) = $1 FROM lienthong.inbox", len(FACTS)), within=within
+        )
         await until(lambda: sink.pool.fetchval(PUBLISHED, pair.counted.TOPIC, len(EFFECTS)))
         rows = await sink.pool.fetch("SELECT thing_id, amount FROM counted ORDER BY seq")
         told = await sink.pool.fetch("SELECT id::text, record_offset FROM lienthong.published")

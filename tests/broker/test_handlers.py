@@ -137,6 +137,17 @@ async def test_a_handler_that_hangs_is_stopped_and_the_others_go_on(
         assert await codes(sink) == {None: 3, "handler-too-slow": 2}
 
 
+async def test_a_handler_is_given_the_time_that_is_set_by_the_database_too(scratch: City) -> None:
+    """Or its connection would be closed under it, for no fault of its record, again and again."""
+
+    async def count(event: Event[Thing], db: Connection) -> None:
+        rows = await db.fetch("SHOW idle_in_transaction_session_timeout")
+        await db.execute(COUNT, rows[0][0], event.data.amount)
+
+    async with handled(scratch.take(), count, "a", handler_seconds=600.0) as sink:
+        assert await counted(sink) == ["630s"]
+
+
 async def test_slow_handlers_share_no_longer_a_transaction_than_a_turn_may_last(scratch: City) -> None:
     seconds = 0.25
 
@@ -289,3 +300,17 @@ async def test_a_handler_cannot_end_the_transaction_that_others_share(scratch: C
     async with handled(scratch.take(), count, "a", *ends, "b") as sink:
         assert sorted(await counted(sink)) == ["a", "b"]
         assert await codes(sink) == {None: 2, "not-handled": len(ends)}
+
+
+async def test_a_service_starts_while_somebody_has_its_tables_open(scratch: City) -> None:
+    """A backup, or a transaction that lasts: neither keeps it, nor others who would wait behind it."""
+
+    async def count(event: Event[Thing], db: Connection) -> None:
+        await db.execute(COUNT, event.data.thing_id, event.data.amount)
+
+    pair = scratch.take()
+    tables = "lienthong.outbox, lienthong.inbox, lienthong.intake, lienthong.dead_letter"
+    async with handled(pair, count, "a") as sink, sink.pool.acquire() as db, db.transaction():
+        await db.execute(f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE")
+        async with running(Department(pair.reader), data=pair.data, root=pair.root) as other:
+            assert other.health()["service"] == "ok"

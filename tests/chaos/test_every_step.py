@@ -4,7 +4,7 @@ import asyncio
 
 from tests.broker.scratch import City, Pair
 from tests.broker.steps import Step
-from tests.broker.struck import strike
+from tests.broker.struck import freeze, strike
 
 AT_ONCE = 4
 
@@ -19,3 +19,9 @@ async def test_a_service_killed_at_any_step_loses_and_doubles_nothing(scratch: C
 
     found = await asyncio.gather(*map(play, pairs, Step))
     assert {step.name: problems for step, problems in zip(Step, found, strict=True) if problems} == {}
+
+
+async def test_who_is_frozen_with_uncommitted_marks_holds_others_up_no_longer_than_a_transaction_may_lie(
+    scratch: City,
+) -> None:
+    assert await freeze(scratch.take(), Step.MARKED) == []
