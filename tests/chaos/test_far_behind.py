@@ -167,7 +167,7 @@ Things = Iterator[tuple[dict[str, Any], str]]
 def small() -> Things:
     """A million things, and a few of a key that has to wait, the first among them."""
     for number in range(BEHIND):
-        name = "slow" if number % 1_000 == 0 else f"vat-{number % 5_000}"
+        name = "slow" if number % 200 == 0 else f"vat-{number % 5_000}"
         yield {"thing_id": name, "amount": number % 1_000 + 14}, ""
 
 
@@ -186,7 +186,7 @@ def folded() -> Things:
         yield {"thing_id": name, "amount": 14}, " " * 190_000
 
 
-LOADS = {"small": (small, 60_000, 0.2), "large": (large, 300, 8.0), "folded": (folded, 1_000, 8.0)}
+LOADS = {"small": (small, 30_000, 0.3), "large": (large, 300, 8.0), "folded": (folded, 1_000, 8.0)}
 """What is read, how many things are to be handled, and how many megabytes are to wait meanwhile."""
 
 
