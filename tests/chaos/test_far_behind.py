@@ -161,7 +161,7 @@ Things = Iterator[tuple[dict[str, Any], str]]
 
 
 def small() -> Things:
-    """A million things, and a few of a key that has to wait, the first among them."""
+    """A million things, one in two hundred of a key that has to wait, the first among them."""
     for number in range(BEHIND):
         name = "slow" if number % 200 == 0 else f"vat-{number % 5_000}"
         yield {"thing_id": name, "amount": number % 1_000 + 14}, ""
