@@ -6,24 +6,25 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.protocol.group import LeaveGroupRequest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient
 
-from lienthong import Connection, Department, Event, NotYet
+from lienthong import Connection, Department, Event, NotHandled, NotYet
 from lienthong.cluster.connection import department_connection
 from lienthong.consumer import Reader
 from lienthong.testing import running, until
 from tests.broker.scratch import City, Pair, Thing
 from tests.broker.test_bad_records import SOUND, TABLES, headers_of, read_all, write
 
-GROUP_SECONDS = 20.0
+NOT_OURS = 666
 
 
 def counting(pair: Pair, **limits: Any) -> Department:
-    """A reader that counts; `slow` things wait for something, `late` ones until they are let go."""
+    """A reader that counts; `slow` things wait for something, and some are not ours."""
     reader = Department(pair.reader)
 
     @reader.reads(pair.thing.TOPIC, purpose="counting", **limits)
@@ -31,6 +32,8 @@ def counting(pair: Pair, **limits: Any) -> Department:
         await db.execute("INSERT INTO counted VALUES ($1, $2)", event.data.thing_id, event.data.amount)
         if event.data.thing_id == "slow":
             raise NotYet(reason="Its place is not known yet.")
+        if event.data.amount == NOT_OURS:
+            raise NotHandled(reason="The thing is not ours to count.")
 
     return reader
 
@@ -96,17 +99,20 @@ async def test_events_that_were_dealt_with_before_digests_were_taken_are_no_conf
         assert [row["amount"] for row in await sink.pool.fetch("SELECT amount FROM counted")] == [1, 3]
 
 
-async def test_a_reader_that_sets_too_much_aside_stops_and_the_rest_stays_where_it_is(scratch: City) -> None:
+@pytest.mark.parametrize(("value", "code"), [(b"{", "unreadable"), (thing("vat", NOT_OURS), "not-handled")])
+async def test_a_reader_that_sets_too_much_aside_stops_and_the_rest_stays_where_it_is(
+    scratch: City, value: bytes, code: str
+) -> None:
     pair = scratch.take()
     sound = [(b"vat", SOUND, headers_of(pair)) for _ in range(20)]
-    bad = [(b"vat", b"{", headers_of(pair)) for _ in range(20)]
+    bad = [(b"vat", value, headers_of(pair)) for _ in range(20)]
     async with running(
         counting(pair), data=pair.data, root=pair.root, tables=TABLES, set_aside_most=5, set_aside_window=10
     ) as sink:
         write(pair, [*sound[:10], *bad, *sound[10:]])
         (reader,) = sink.readers
         await until(lambda: reader.state.startswith("stopped"))
-        assert reader.state == "stopped: 5 of the last 10 set aside, for `unreadable`"
+        assert reader.state == f"stopped: 5 of the last 10 set aside, for `{code}`"
         assert sink.health()[f"reader {pair.group}"] == reader.state
         marks = "SELECT count(*) FROM lienthong.inbox WHERE outcome = 'set aside'"
         assert await sink.pool.fetchval(marks) == 5, "not the whole batch"
@@ -161,10 +167,12 @@ async def test_a_reader_whose_client_falls_silent_starts_afresh(scratch: City) -
 
 
 async def _silenced(reader: Reader) -> Any:
-    """End the task that fetches: as in aiokafka 1037, the client goes on as though nothing were there."""
-    consumer = reader._consumer
-    consumer._fetcher._fetch_task.cancel()
-    await until(consumer._fetcher._fetch_task.done)
+    """End the tasks that fetch: as in aiokafka 1037, the client goes on as though nothing were there."""
+    consumer: Any = reader._consumer
+    fetching = [consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks]
+    for task in fetching:
+        task.cancel()
+    await until(lambda: all(task.done() for task in fetching))
     return consumer
 
 
