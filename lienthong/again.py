@@ -19,6 +19,7 @@ from lienthong.letters.later import Later, find_handled
 from lienthong.letters.letter import Place
 from lienthong.letters.log import open_log
 from lienthong.logs import get_log
+from lienthong.odd_headers import read_odd_headers
 from lienthong.settings import Settings
 from lienthong.turn import Reading, Turn
 
@@ -100,18 +101,25 @@ class Again:
         self, pool: Pool, at_work: asyncio.Lock, lanes: Collection[TopicPartition]
     ) -> AsyncIterator[None]:
         """Take what was sent again, as long as the reader reads."""
-        task = asyncio.create_task(self._run(pool, at_work, lanes), name=f"sent again {self._group}")
+        over = asyncio.Event()
+        task = asyncio.create_task(self._run(pool, at_work, lanes, over), name=f"sent again {self._group}")
         try:
             yield
         finally:
+            # Cancelled in the middle, a record stays as it is. aiokafka may swallow the cancellation.
+            over.set()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _run(self, pool: Pool, at_work: asyncio.Lock, lanes: Collection[TopicPartition]) -> None:
-        while True:
+    async def _run(
+        self, pool: Pool, at_work: asyncio.Lock, lanes: Collection[TopicPartition], over: asyncio.Event
+    ) -> None:
+        while not over.is_set():
             taken = 0
             try:
                 taken = await self._look(pool, at_work, lanes)
+            except UnicodeDecodeError:
+                read_odd_headers()
             except Exception as error:  # the rows stay, and the reader reads on
                 if isinstance(error, kafka_errors.KafkaError) or self._turn.blame(error) is None:
                     self._log.warning("sending_again_interrupted", error=error)

@@ -10,6 +10,7 @@ from aiokafka import errors as kafka_errors
 from lienthong.database import Connection
 from lienthong.errors import BusNotUsable
 from lienthong.letters.log import Log, open_log
+from lienthong.odd_headers import read_odd_headers
 from lienthong.settings import Settings, load_settings
 
 
@@ -23,6 +24,8 @@ class Office:
 
     def open_log(self) -> AbstractAsyncContextManager[Log]:
         """Connect to the bus."""
+        # Whoever may write a topic can write a header name at which aiokafka stops.
+        read_odd_headers()
         return open_log(self.settings, "dead-letters")
 
 
