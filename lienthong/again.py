@@ -29,6 +29,12 @@ LOOK_SECONDS: Final = 1.0
 AT_ONCE: Final = 100
 """Records taken between two looks."""
 
+HOLD_UP_SECONDS: Final = 5.0
+"""For so long, at most, turns wait while it is looked whether a record has become stale."""
+
+END_SECONDS: Final = 2.0
+"""So long is waited for what was begun to be undone."""
+
 # Of each key in order: behind one that is to be tried again, the later ones wait.
 _DUE: Final = """
 SELECT s.topic, s.record_partition, s.record_offset, s.order_key, s.even_if_stale, s.looked_to
@@ -109,7 +115,7 @@ class Again:
             # Cancelled in the middle, a record stays as it is. aiokafka may swallow the cancellation.
             over.set()
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait([task], timeout=END_SECONDS)
 
     async def _run(
         self, pool: Pool, at_work: asyncio.Lock, lanes: Collection[TopicPartition], over: asyncio.Event
@@ -152,7 +158,8 @@ class Again:
                     if partition not in lanes:
                         continue
                     if later is not None and not row["even_if_stale"]:
-                        await later.look(only=[partition])
+                        async with asyncio.timeout(HOLD_UP_SECONDS):
+                            await later.look(only=[partition])
                     taken += await self._take(pool, _place(row), later)
         return taken
 
