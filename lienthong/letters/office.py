@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 from aiokafka import errors as kafka_errors
 
-from lienthong.database import Connection
+from lienthong.database import Connection, is_gone
 from lienthong.errors import BusNotUsable
 from lienthong.letters.log import Log, open_log
 from lienthong.odd_headers import read_odd_headers
@@ -58,7 +58,9 @@ async def open_office(department: str) -> AsyncIterator[Office]:
             reason=f"The bus does not let {department} read its dead letters ({type(error).__name__}).",
             remedy="`lienthong status` says whether it runs; `lienthong apply` gives rights and topics.",
         ) from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        if isinstance(error, asyncpg.PostgresError) and not is_gone(error, db):
+            raise
         raise _no_database(department, error) from None
     finally:
         await db.close(timeout=5)
