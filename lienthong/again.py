@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -19,6 +20,7 @@ from lienthong.letters.later import Later, find_handled
 from lienthong.letters.letter import Place
 from lienthong.letters.log import open_log
 from lienthong.logs import get_log
+from lienthong.odd_headers import read_odd_headers
 from lienthong.settings import Settings
 from lienthong.turn import Reading, Turn
 
@@ -27,6 +29,15 @@ LOOK_SECONDS: Final = 1.0
 
 AT_ONCE: Final = 100
 """Records taken between two looks."""
+
+BETWEEN_SECONDS: Final = 0.2
+"""For so long records are taken between two turns, the last one to its end."""
+
+HOLD_UP_SECONDS: Final = 5.0
+"""For so long, at most, turns wait while it is looked whether a record has become stale."""
+
+END_SECONDS: Final = 2.0
+"""So long is waited for what was begun to be undone."""
 
 # Of each key in order: behind one that is to be tried again, the later ones wait.
 _DUE: Final = """
@@ -100,18 +111,25 @@ class Again:
         self, pool: Pool, at_work: asyncio.Lock, lanes: Collection[TopicPartition]
     ) -> AsyncIterator[None]:
         """Take what was sent again, as long as the reader reads."""
-        task = asyncio.create_task(self._run(pool, at_work, lanes), name=f"sent again {self._group}")
+        over = asyncio.Event()
+        task = asyncio.create_task(self._run(pool, at_work, lanes, over), name=f"sent again {self._group}")
         try:
             yield
         finally:
+            # Cancelled in the middle, a record stays as it is. aiokafka may swallow the cancellation.
+            over.set()
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait([task], timeout=END_SECONDS)
 
-    async def _run(self, pool: Pool, at_work: asyncio.Lock, lanes: Collection[TopicPartition]) -> None:
-        while True:
+    async def _run(
+        self, pool: Pool, at_work: asyncio.Lock, lanes: Collection[TopicPartition], over: asyncio.Event
+    ) -> None:
+        while not over.is_set():
             taken = 0
             try:
                 taken = await self._look(pool, at_work, lanes)
+            except UnicodeDecodeError:
+                read_odd_headers()
             except Exception as error:  # the rows stay, and the reader reads on
                 if isinstance(error, kafka_errors.KafkaError) or self._turn.blame(error) is None:
                     self._log.warning("sending_again_interrupted", error=error)
@@ -138,14 +156,27 @@ class Again:
                     later.watch(_place(row), row["order_key"], row["looked_to"])
                 # The most of it now, while the reader goes on; the rest between two turns.
                 await later.look()
-            for row in due:
+            left = deque(due)
+            while left:
                 async with at_work:
-                    partition = TopicPartition(row["topic"], row["record_partition"])
-                    if partition not in lanes:
-                        continue
-                    if later is not None and not row["even_if_stale"]:
-                        await later.look(only=[partition])
-                    taken += await self._take(pool, _place(row), later)
+                    taken += await self._between_turns(pool, left, later, lanes)
+        return taken
+
+    async def _between_turns(
+        self, pool: Pool, left: deque[Any], later: Later | None, lanes: Collection[TopicPartition]
+    ) -> int:
+        """Take the first of what is left, for a short while in which no turn is made."""
+        wary = {_partition(row) for row in left if not row["even_if_stale"]}
+        if later is not None and (asked := [one for one in wary if one in lanes]):
+            async with asyncio.timeout(HOLD_UP_SECONDS):
+                await later.look(only=asked)
+        taken, clock = 0, asyncio.get_running_loop().time
+        until = clock() + BETWEEN_SECONDS
+        while left and clock() < until:
+            row = left.popleft()
+            # Given away meanwhile, it is another's to take.
+            if _partition(row) in lanes:
+                taken += await self._take(pool, _place(row), later)
         return taken
 
     async def _take(self, pool: Pool, place: Place, later: Later | None) -> bool:
@@ -239,6 +270,10 @@ def _taken(place: Place, row: Any) -> Taken:
 
 def _place(row: Any) -> Place:
     return Place(row["topic"], row["record_partition"], row["record_offset"])
+
+
+def _partition(row: Any) -> TopicPartition:
+    return TopicPartition(row["topic"], row["record_partition"])
 
 
 def _columns(identities: Collection[Identity]) -> tuple[list[str], list[str]]:

@@ -102,6 +102,8 @@ CREATE TABLE IF NOT EXISTS lienthong.sent_again (
     later_sources text[] NOT NULL, later_ids text[] NOT NULL, looked_to bigint NOT NULL,
     PRIMARY KEY (consumer_group, topic, record_partition, record_offset)
 );
+CREATE INDEX IF NOT EXISTS sent_again_order
+    ON lienthong.sent_again (consumer_group, topic, record_partition, order_key, record_offset);
 CREATE TABLE IF NOT EXISTS lienthong.state (
     topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
 );

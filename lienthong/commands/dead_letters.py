@@ -1,61 +1,47 @@
 """`lienthong dead-letters …`: what a department's readers set aside, and what becomes of it."""
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from types import TracebackType
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from lienthong.cluster.changes import find_who
 from lienthong.dead_letters import Record
 from lienthong.errors import SettingsNotUsable
 from lienthong.letters import decide, telling
+from lienthong.letters.asking import (
+    AsJson,
+    Codes,
+    Department,
+    Groups,
+    Ids,
+    KeyOf,
+    Most,
+    Since,
+    States,
+    Topics,
+    Until,
+    Who,
+    Why,
+    Yes,
+    check_words,
+    is_wanted,
+    run_in_office,
+    select,
+)
 from lienthong.letters.found import Found, Letters, find_letters
 from lienthong.letters.log import Show
-from lienthong.letters.office import Office, open_office
+from lienthong.letters.office import Office
 from lienthong.letters.plan import LOOK_AHEAD, Plan, make_plan
-from lienthong.letters.selection import Selection, State, find_moment, full_group
-
-T = TypeVar("T")
+from lienthong.letters.selection import Selection, State
 
 TO_DECIDE: Final = (State.open, State.waiting)
 """What is listed where nothing else is asked for."""
 
 LOOK_SECONDS: Final = 0.2
 """How often it is looked what came of what was sent again."""
-
-Department = Annotated[str, typer.Argument(help="Whose readers set them aside: justice, police …")]
-Groups = Annotated[
-    list[str] | None, typer.Option("--group", help="Only this group's, or this purpose's; may be repeated.")
-]
-Topics = Annotated[
-    list[str] | None, typer.Option("--topic", help="Only records of this topic; may be repeated.")
-]
-Codes = Annotated[list[str] | None, typer.Option("--code", help="Only this reason; may be repeated.")]
-Since = Annotated[
-    str | None, typer.Option(help="Set aside at or after: 2026-01-31, an instant with offset, 2h or 3d ago.")
-]
-Until = Annotated[str | None, typer.Option(help="Set aside before; written in the same ways.")]
-Ids = Annotated[
-    list[str] | None,
-    typer.Option("--id", help="Only this event, or this place (topic/partition/offset); may be repeated."),
-]
-KeyOf = Annotated[
-    str | None, typer.Option(metavar="ID", help="Only records with the same key as this event or place.")
-]
-States = Annotated[list[State] | None, typer.Option("--state", help="Only in this state; may be repeated.")]
-Most = Annotated[int, typer.Option(min=0, max=100_000, help="Show at most so many one by one.")]
-Why = Annotated[str, typer.Option(help="Why: kept with the decision, without anybody's data.")]
-Who = Annotated[str | None, typer.Option(help="Who decides; else this machine's user.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 letters_app = typer.Typer(
     no_args_is_help=True, help="See what readers set aside; send it again, or discard it."
@@ -65,27 +51,6 @@ letters_app = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(letters_app, name="dead-letters")
-
-
-class Showing:
-    """Show on stderr how far it is."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("", total=None)
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self._bar.update(self._task, description=what, completed=done, total=total)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
 
 @letters_app.command("list")
@@ -108,12 +73,12 @@ def list_letters(
 
     Example: lienthong dead-letters list justice --code not-handled --since 2d
     """
-    selection = _select(department, group, topic, code, since, until, event_id, state or TO_DECIDE)
+    selection = select(department, group, topic, code, since, until, event_id, state or TO_DECIDE)
 
     async def find(office: Office, show: Show) -> Letters:
         return await _find(office, selection, key_of, show)
 
-    found = _run(department, find)
+    found = run_in_office(department, find)
     if as_json:
         counts = [
             dict(zip(("group", "topic", "code", "state", "letters"), count, strict=True))
@@ -156,7 +121,7 @@ def show_letters(
 
     Example: lienthong dead-letters show justice --id health.birth-notified.v1/3/1042 --with-data
     """
-    selection = _select(department, group, topic, code, since, until, event_id, state or ())
+    selection = select(department, group, topic, code, since, until, event_id, state or ())
 
     async def find(office: Office, show: Show) -> list[tuple[Found, Record | None]]:
         found = (await _find(office, selection, key_of, show)).found[:most]
@@ -165,7 +130,7 @@ def show_letters(
         async with office.open_log() as log:
             return await decide.fetch_originals(log, found)
 
-    shown = _run(department, find)
+    shown = run_in_office(department, find)
     if as_json:
         _print_json({"letters": [telling.letter_as_json(one, original) for one, original in shown]})
     else:
@@ -210,8 +175,8 @@ def send_letters_again(
 
     Example: lienthong dead-letters send-again justice --code not-handled --why "units of July are known now"
     """
-    who = _check_words(who, why)
-    selection = _select(department, group, topic, code, since, until, event_id, state or (State.open,))
+    who = check_words(who, why)
+    selection = select(department, group, topic, code, since, until, event_id, state or (State.open,))
 
     async def plan(office: Office, show: Show) -> Plan:
         found = (await _find(office, selection, key_of, show)).found
@@ -221,13 +186,13 @@ def send_letters_again(
                 office.db, log, decidable, even_if_stale=even_if_stale, look_ahead=look_ahead, show=show
             )
 
-    planned = _run(department, plan)
+    planned = run_in_office(department, plan)
     if not as_json:
         for line in telling.iter_plan(planned, most):
             typer.echo(line)
     count = len(planned.sent)
     outcomes: list[tuple[str, str, int]] = []
-    if wanted := bool(count) and _is_wanted(f"Send {_count(count)} again?", yes=yes, as_json=as_json):
+    if wanted := bool(count) and is_wanted(f"Send {_count(count)} again?", yes=yes, as_json=as_json):
 
         async def do(office: Office, show: Show) -> list[tuple[str, str, int]]:
             async with office.open_log() as log:
@@ -236,7 +201,7 @@ def send_letters_again(
                 )
             return await _await_outcomes(office, numbers, wait, show)
 
-        outcomes = _run(department, do)
+        outcomes = run_in_office(department, do)
     if as_json:
         came = [{"outcome": o or "waiting", "code": c or None, "letters": n} for o, c, n in outcomes]
         _print_json({**telling.plan_as_json(planned), "done": wanted, "outcomes": came})
@@ -269,25 +234,25 @@ def discard_letters(
 
     Example: lienthong dead-letters discard trade --code not-handled --until 2026-01-31 --why "prices of 2025"
     """
-    who = _check_words(who, why)
-    selection = _select(department, group, topic, code, since, until, event_id, (State.open,))
+    who = check_words(who, why)
+    selection = select(department, group, topic, code, since, until, event_id, (State.open,))
 
     async def find(office: Office, show: Show) -> Letters:
         return await _find(office, selection, key_of, show)
 
-    found = _run(department, find).found
+    found = run_in_office(department, find).found
     if not as_json:
         for one in found[:most]:
             Console().print(telling.letter_line(one), markup=False, highlight=False, soft_wrap=True)
         if len(found) > most:
             typer.echo(f"… and {len(found) - most} more")
     numbers: list[int] = []
-    if wanted := bool(found) and _is_wanted(f"Discard {_count(len(found))}?", yes=yes, as_json=as_json):
+    if wanted := bool(found) and is_wanted(f"Discard {_count(len(found))}?", yes=yes, as_json=as_json):
 
         async def do(office: Office, show: Show) -> list[int]:
             return await decide.discard(office.db, found, who, why, show)
 
-        numbers = _run(department, do)
+        numbers = run_in_office(department, do)
     if as_json:
         listed = [telling.letter_as_json(one) for one in found[:most]]
         _print_json({"letters": listed, "found": len(found), "done": wanted, "discarded": len(numbers)})
@@ -297,28 +262,6 @@ def discard_letters(
         typer.echo(f"Discarded: {_count(len(numbers))}.")
     if found and not wanted and not as_json:
         raise typer.Exit(1)
-
-
-def _select(
-    department: str,
-    group: list[str] | None,
-    topic: list[str] | None,
-    code: list[str] | None,
-    since: str | None,
-    until: str | None,
-    event_id: list[str] | None,
-    states: tuple[State, ...] | list[State],
-) -> Selection:
-    now = datetime.now(UTC)
-    return Selection(
-        groups=[full_group(department, one) for one in group or ()],
-        topics=topic or (),
-        codes=code or (),
-        since=find_moment(since, now) if since else None,
-        until=find_moment(until, now) if until else None,
-        ids=event_id or (),
-        states=states,
-    )
 
 
 async def _find(office: Office, selection: Selection, key_of: str | None, show: Show) -> Letters:
@@ -349,37 +292,6 @@ async def _await_outcomes(
         if done >= len(numbers) or clock() >= until:
             return outcomes
         await asyncio.sleep(LOOK_SECONDS)
-
-
-def _run(department: str, act: Callable[[Office, Show], Awaitable[T]]) -> T:
-    """Do something in a department's office, and show how far it is."""
-
-    async def run(show: Show) -> T:
-        async with open_office(department) as office:
-            return await act(office, show)
-
-    with Showing() as show:
-        return asyncio.run(run(show))
-
-
-def _check_words(who: str | None, why: str) -> str:
-    if not why.strip() or len(why) > 500 or not why.isprintable():
-        raise typer.BadParameter("Say in at most 500 characters why.", param_hint="--why")
-    if who is not None and (not who.strip() or len(who) > 100 or not who.isprintable()):
-        raise typer.BadParameter("Name a person or a role.", param_hint="--who")
-    return who or find_who()
-
-
-def _is_wanted(question: str, *, yes: bool, as_json: bool) -> bool:
-    if yes or as_json:
-        return yes
-    if not sys.stdin.isatty():
-        typer.echo("Nothing was changed: there is nobody to ask. Run it with --yes.", err=True)
-        return False
-    if typer.confirm(question):
-        return True
-    typer.echo("Nothing was changed.")
-    return False
 
 
 def _tell_outcomes(plan: Plan, outcomes: list[tuple[str, str, int]], *, wanted: bool) -> None:

@@ -49,6 +49,8 @@ class Later:
         self, show: Show = silent, what: str = "", only: Iterable[TopicPartition] | None = None
     ) -> None:
         """Read on, as far as the partitions reach now."""
+        if not self._first:
+            return
         if not self._holds:
             self._log.hold(list(self._first))
             self._holds = True

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from lienthong import names
 from lienthong.dead_letters import NO_KEY, PREFIX, Record
 from lienthong.event import is_uuid
 from lienthong.inbox import Identity
@@ -57,6 +58,7 @@ class Letter:
     event_id: str | None
     """The event's id, if that is an id as ours are: a stranger's may be anything."""
     event_type: str | None
+    """Its type, if that is its topic's."""
     code: str
     reason: str
     problems: Sequence[dict[str, str]]
@@ -108,7 +110,7 @@ def read_letter(group: str, carried: Record, at: int | None) -> tuple[Letter, Re
         identity=place.identity if code == CONFLICT else taken.identity,
         order_key=digest(taken.key),
         event_id=event.id if event is not None and is_uuid(event.id) else None,
-        event_type=event.type if event is not None else None,
+        event_type=event.type if event is not None and event.type == _type_of(topic) else None,
         code=code,
         reason=reason,
         problems=_problems(told.get("problems")),
@@ -120,6 +122,11 @@ def read_letter(group: str, carried: Record, at: int | None) -> tuple[Letter, Re
         at=at,
     )
     return letter, original
+
+
+def _type_of(topic: str) -> str | None:
+    known = names.find_topic(topic)
+    return known.type if known is not None else None
 
 
 def _original(carried: Record, place: Place, timestamp_ms: int, told: dict[str, str]) -> Record:

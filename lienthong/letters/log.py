@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from lienthong import names
 from lienthong.dead_letters import Record
 from lienthong.ending import stop_consumer
-from lienthong.odd_headers import read_odd_headers
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
 
@@ -27,8 +26,8 @@ def silent(_what: str, _done: int, _total: int) -> None:
 class Log:
     """Some partitions, read by hand; no group is joined and no offset committed.
 
-    They are assigned once: with a second assignment aiokafka 0.14 may wait for ever for the offsets that a
-    consumer without a group never committed. A partition is fetched from only while a span of it is walked.
+    They are assigned once: aiokafka 0.14 may never stop where its assignment was changed just before. A
+    partition is fetched from only while a span of it is walked.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
@@ -94,8 +93,6 @@ class Log:
 @asynccontextmanager
 async def open_log(settings: Settings, purpose: str) -> AsyncIterator[Log]:
     """Connect as the department."""
-    # Whoever may write a topic can write a header name at which aiokafka stops.
-    read_odd_headers()
     consumer = AIOKafkaConsumer(
         **connection_arguments(settings),
         client_id=f"{settings.username}.{purpose}.{settings.instance}",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import asyncpg
 from aiokafka import errors as kafka_errors
 
-from lienthong.database import Connection
+from lienthong.database import Connection, is_gone
 from lienthong.errors import BusNotUsable
 from lienthong.letters.log import Log, open_log
+from lienthong.odd_headers import read_odd_headers
 from lienthong.settings import Settings, load_settings
 
 
@@ -23,6 +24,8 @@ class Office:
 
     def open_log(self) -> AbstractAsyncContextManager[Log]:
         """Connect to the bus."""
+        # Whoever may write a topic can write a header name at which aiokafka stops.
+        read_odd_headers()
         return open_log(self.settings, "dead-letters")
 
 
@@ -55,7 +58,9 @@ async def open_office(department: str) -> AsyncIterator[Office]:
             reason=f"The bus does not let {department} read its dead letters ({type(error).__name__}).",
             remedy="`lienthong status` says whether it runs; `lienthong apply` gives rights and topics.",
         ) from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        if isinstance(error, asyncpg.PostgresError) and not is_gone(error, db):
+            raise
         raise _no_database(department, error) from None
     finally:
         await db.close(timeout=5)

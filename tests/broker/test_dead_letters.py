@@ -267,6 +267,27 @@ async def test_what_fails_again_is_set_aside_again_with_its_tries_counted_on(cou
         assert [row["code"] for row in outcomes] == ["unreadable"], "discarded is never handled"
 
 
+async def test_what_spoils_its_commit_is_set_aside_again_alone(counting: Counting) -> None:
+    pair = counting.pair
+    async with counting.running() as sink:
+        once = "ALTER TABLE counted ADD CONSTRAINT once UNIQUE (amount) DEFERRABLE INITIALLY DEFERRED"
+        await sink.pool.execute(once)
+        await sink.pool.execute("INSERT INTO counted (thing_id, amount) VALUES ('there', 1)")
+        counting.write(("vat", sound("vat", 1)), ("other", sound("other", 2)))
+        await settled(sink, 2)
+        counting.mend()
+        sent = await told("send-again", pair.reader, "--why", "mended", "--yes")
+        assert sent["outcomes"] == [
+            {"outcome": "handled", "code": None, "letters": 1},
+            {"outcome": "set aside", "code": "handler-failed", "letters": 1},
+        ]
+        assert await effects(sink) == ["there", "other"]
+        # What its handler told others went with its effect.
+        published = "SELECT count(*) FROM lienthong.published WHERE topic = $1"
+        await until(lambda: sink.pool.fetchval(published, pair.counted.TOPIC))
+        assert await sink.pool.fetchval(published, pair.counted.TOPIC) == 1
+
+
 async def test_letters_of_one_key_keep_their_order_while_one_is_tried_again(counting: Counting) -> None:
     pair = counting.pair
     async with counting.running() as sink:
