@@ -127,7 +127,7 @@ async def test_a_department_goes_over_to_another_server_though_its_connections_l
             await ask(bus, first, "ALTER SYSTEM SET default_transaction_read_only = on")
             await ask(bus, first, "SELECT pg_reload_conf()")
             await until(lambda: made.failures > 0, within=30)
-            end = await ask(bus, first, "SELECT pg_current_wal_lsn()")
+            end = await ask(bus, first, "SELECT pg_current_wal_lsn()::text")
             await until(
                 lambda: ask(bus, second, f"SELECT pg_last_wal_replay_lsn() >= '{end}'::pg_lsn"), within=30
             )
