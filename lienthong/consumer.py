@@ -12,6 +12,7 @@ from aiokafka import errors as kafka_errors
 from lienthong import metrics
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
+from lienthong.ending import is_told_to_end
 from lienthong.gate import Gate
 from lienthong.going_over import NotGoneOver, go_over
 from lienthong.lane import Lane
@@ -98,6 +99,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 wait = self._settings.back_off_seconds if is_open else ASK_AGAIN_SECONDS
             except (kafka_errors.KafkaError, SilentReader, OSError, TimeoutError) as error:
                 self.state = f"interrupted: {type(error).__name__}"
+                self._log.warning("reader_interrupted", error=error, wait_seconds=wait)
+            except asyncio.CancelledError as error:
+                if is_told_to_end():
+                    raise
+                self.state = "interrupted: the client let go"
                 self._log.warning("reader_interrupted", error=error, wait_seconds=wait)
             except Exception as error:  # a defect of ours: say so, keep the records, begin afresh
                 self.state = f"interrupted: {type(error).__name__}"

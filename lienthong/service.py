@@ -21,6 +21,7 @@ from lienthong import contracts, metrics
 from lienthong.consumer import Reader
 from lienthong.database import GONE, Connection, Pool, open_pool_patiently, set_up_tables
 from lienthong.department import Department
+from lienthong.ending import is_told_to_end
 from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import RawEvent, uuid7
 from lienthong.field_book import FLUSH_SECONDS, FieldBook
@@ -187,7 +188,9 @@ class Service:
             while True:
                 try:
                     await run()
-                except Exception as error:
+                except (Exception, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and is_told_to_end():
+                        raise
                     self.parts[part] = f"failed: {type(error).__name__}"
                     get_log(department=self.department.name).error("part_failed", part=part, error=error)
                     await asyncio.sleep(RESTART_SECONDS)
