@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -49,7 +50,7 @@ NOT_GRANTED: Final = (
 
 
 class SilentReader(Exception):
-    """There is lag, and nothing arrives."""
+    """There is lag and nothing arrives, or nobody answers at all."""
 
 
 class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -185,7 +186,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 measured = clock()
                 self._mind_closed(consumer)
                 lag = self._measure(consumer)
-                if lag and not self._is_held_up() and clock() - heard > SILENT_SECONDS:
+                # Of a lag the client knows by fetching only: one that no longer fetches has none.
+                is_silent = not self._is_held_up() and clock() - heard > SILENT_SECONDS
+                if is_silent and (lag or _is_deaf(consumer)):
                     raise SilentReader
         async with self._at_work:
             await self._commit(consumer, self._lanes)
@@ -289,6 +292,13 @@ async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
             await asyncio.wait(filter(None, tasks), timeout=within)
             await asyncio.wait_for(consumer._fetcher.close(), within)  # noqa: SLF001
             await consumer._client.close()  # noqa: SLF001
+
+
+def _is_deaf(consumer: AIOKafkaConsumer) -> bool:
+    """Tell whether no broker has answered for any partition for long: even an empty answer comes at once."""
+    asked = [consumer.last_poll_timestamp(place) for place in consumer.assignment() - consumer.paused()]
+    newest = max((at for at in asked if at is not None), default=0)
+    return bool(asked) and time.time() - newest / 1_000 > SILENT_SECONDS
 
 
 def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Record]:
