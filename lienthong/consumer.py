@@ -282,6 +282,12 @@ async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
     with contextlib.suppress(kafka_errors.KafkaError):
         try:
             await asyncio.wait_for(consumer.stop(), within)
+        except asyncio.CancelledError:
+            if is_told_to_end():
+                raise
+            # aiokafka waited for a fetch that it had cancelled itself, and went no further.
+            await asyncio.gather(*consumer._fetcher._pending_tasks, return_exceptions=True)  # noqa: SLF001
+            await consumer._client.close()  # noqa: SLF001
         except TimeoutError:
             get_log().warning("consumer_abandoned", after_seconds=within)
             coordinator = consumer._coordinator  # noqa: SLF001
