@@ -45,9 +45,9 @@ SETTINGS: Final = {
     # As measured (docs/decisions/0034): a leader that dies is replaced, one that pauses for 3 s stays.
     "broker.session.timeout.ms": "3300",
     "broker.heartbeat.interval.ms": "100",
-    "controller.quorum.fetch.timeout.ms": "1000",
-    "controller.quorum.election.timeout.ms": "200",
-    "controller.quorum.election.backoff.max.ms": "300",
+    "controller.quorum.fetch.timeout.ms": "1500",
+    "controller.quorum.election.timeout.ms": "500",
+    "controller.quorum.election.backoff.max.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     "group.coordinator.append.linger.ms": "1",
     "offsets.retention.minutes": "43200",

@@ -1,7 +1,8 @@
 """Fail-over: how long nothing is acknowledged after a broker that leads is killed or frozen, by our producer.
 
 Three brokers. One record after the other is sent and awaited, so that the longest time between two
-acknowledgements is the gap that a department sees.
+acknowledgements is the gap that a department sees. Every other leader that is killed is the controller too:
+then another controller must be chosen first, which begins to count anew.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from lienthong.embedded import Bus
@@ -46,20 +48,36 @@ class Writer:
     """Sends one record after the other to one partition, and notes when each was acknowledged."""
 
     producer: Producer
+    keys: list[bytes] = field(default_factory=list)
+    """One for each partition."""
+    partition: int = 0
     heard: list[tuple[float, int]] = field(default_factory=list)
     sent: int = 0
     _over: bool = False
 
     async def write(self) -> None:
+        await self._find_keys()
         while not self._over:
             number, self.sent = self.sent, self.sent + 1
-            record = OutgoingRecord(TOPIC, b"one", str(number).encode(), [])
+            record = OutgoingRecord(TOPIC, self.keys[self.partition], str(number).encode(), [])
             outcome = None
             while not isinstance(outcome, Acknowledged):
                 with suppress(Exception):
                     (outcome,) = await self.producer.send([record])
             self.heard.append((time.monotonic(), number))
             await asyncio.sleep(0.005)
+
+    async def _find_keys(self) -> None:
+        """Find keys that go to each partition, by trying."""
+        found: dict[int, bytes] = {}
+        while len(found) < 3:
+            key, number = f"key-{self.sent}".encode(), self.sent
+            self.sent += 1
+            (outcome,) = await self.producer.send([OutgoingRecord(TOPIC, key, str(number).encode(), [])])
+            if isinstance(outcome, Acknowledged):
+                found.setdefault(outcome.partition, key)
+                self.heard.append((time.monotonic(), number))
+        self.keys = [found[number] for number in sorted(found)]
 
     def end(self) -> None:
         self._over = True
@@ -96,14 +114,35 @@ def admin_of(bus: Bus) -> AdminClient:
     )
 
 
-def leader_of(admin: AdminClient) -> int:
-    leader: int = admin.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions[0].leader
-    return leader
+def leaders(admin: AdminClient) -> list[int]:
+    """Who leads each partition."""
+    found = admin.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
+    return [found[number].leader for number in sorted(found)]
 
 
 def is_whole(admin: AdminClient) -> bool:
     found = admin.list_topics(TOPIC, timeout=10)
-    return len(found.brokers) == 3 and len(found.topics[TOPIC].partitions[0].isrs) == 3
+    isrs = [len(partition.isrs) for partition in found.topics[TOPIC].partitions.values()]
+    return len(found.brokers) == 3 and isrs == [3, 3, 3]
+
+
+def lead_as_preferred(admin: AdminClient) -> bool:
+    """Let each broker lead a partition of its own: the first broker the first one, and so on."""
+    admin.elect_leaders(ElectionType.PREFERRED, None, request_timeout=10).result(15)
+    return leaders(admin) == [1, 2, 3]
+
+
+def controller_of(bus: Bus) -> int:
+    """Who became the active controller last, as the brokers' logs say."""
+    said = [
+        (line, number)
+        for number in (1, 2, 3)
+        for line in (bus.data / f"kafka-{number}" / "logs" / "server.log")
+        .read_text(errors="replace")
+        .split("\n")
+        if CHOSEN.search(line)
+    ]
+    return max(said)[1]
 
 
 def count(bus: Bus, pattern: re.Pattern[str]) -> int:
@@ -138,17 +177,20 @@ async def _run(kills: int, pauses: int, settings: Mapping[str, str] | None = Non
         await asyncio.to_thread(bus.start)
         try:
             admin = admin_of(bus)
-            admin.create_topics([NewTopic(TOPIC, 1, 3)])[TOPIC].result(20)
+            copies = [[1, 2, 3], [2, 3, 1], [3, 1, 2]]
+            admin.create_topics([NewTopic(TOPIC, 3, replica_assignment=copies)])[TOPIC].result(20)
             writer = Writer(Producer(settings_of(bus)))
             writing = asyncio.create_task(writer.write())
             for number in range(pauses):
                 await _ready(writer, admin, number)
-                moved, gap = await _pause(bus, writer, admin)
+                moved, gap = await _pause(bus, writer, admin, 1 + number % 3)
                 found.pauses.append(gap)
                 found.moved += moved
             for number in range(kills):
                 await _ready(writer, admin, number)
-                found.gaps.append(await _kill(bus, writer, admin))
+                controller = controller_of(bus)
+                victim = controller if number % 2 else 1 + controller % 3
+                found.gaps.append(await _kill(bus, writer, admin, victim))
             writer.end()
             await writing
             await writer.producer.stop()
@@ -162,28 +204,35 @@ async def _ready(writer: Writer, admin: AdminClient, number: int) -> None:
     """Let the cluster be whole again; then not always the same moment between two of its heartbeats."""
     heard = len(writer.heard)
     await until(lambda: len(writer.heard) > heard + 20 and is_whole(admin), within=90)
+    await until(lambda: lead_as_preferred(admin), within=30)
     await asyncio.sleep(2.0 + 0.13 * (number % 5))
 
 
-async def _kill(bus: Bus, writer: Writer, admin: AdminClient) -> float:
-    leader = leader_of(admin)
+async def _kill(bus: Bus, writer: Writer, admin: AdminClient, victim: int) -> float:
+    await _write_to(writer, victim)
     at = time.monotonic()
-    os.kill(bus.children[f"kafka-{leader}"], signal.SIGKILL)
-    await until(lambda: leader_of(admin) not in {leader, -1}, within=60)
+    os.kill(bus.children[f"kafka-{victim}"], signal.SIGKILL)
+    await until(lambda: leaders(admin)[victim - 1] not in {victim, -1}, within=60)
     heard = len(writer.heard)
     await until(lambda: len(writer.heard) > heard + 20, within=60)
     return writer.gap_since(at)
 
 
-async def _pause(bus: Bus, writer: Writer, admin: AdminClient) -> tuple[bool, float]:
-    leader = leader_of(admin)
-    pid, at, fenced = bus.children[f"kafka-{leader}"], time.monotonic(), count(bus, FENCED)
+async def _write_to(writer: Writer, broker: int) -> None:
+    """Write to what this broker leads."""
+    writer.partition, heard = broker - 1, len(writer.heard)
+    await until(lambda: len(writer.heard) > heard + 5, within=30)
+
+
+async def _pause(bus: Bus, writer: Writer, admin: AdminClient, victim: int) -> tuple[bool, float]:
+    await _write_to(writer, victim)
+    pid, at, fenced = bus.children[f"kafka-{victim}"], time.monotonic(), count(bus, FENCED)
     os.kill(pid, signal.SIGSTOP)
     await asyncio.sleep(PAUSE_SECONDS)
     os.kill(pid, signal.SIGCONT)
     heard = len(writer.heard)
     await until(lambda: len(writer.heard) > heard + 20, within=60)
-    return leader_of(admin) != leader or count(bus, FENCED) > fenced, writer.gap_since(at)
+    return leaders(admin) != [1, 2, 3] or count(bus, FENCED) > fenced, writer.gap_since(at)
 
 
 def _figures(name: str, found: Found, beside: str | None) -> list[Figure]:
@@ -209,12 +258,12 @@ async def read_all(bus: Bus) -> list[str]:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     ) as consumer:
-        place = TopicPartition(TOPIC, 0)
-        consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
-        await consumer.seek_to_beginning(place)
+        places = [TopicPartition(TOPIC, number) for number in range(3)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
         found: list[str] = []
-        while await consumer.position(place) < end:
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found += [record.value.decode() for record in records]
         return found

@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
@@ -23,6 +22,7 @@ from lienthong.embedded import Bus
 from lienthong.testing import until
 from tests.broker.scratch import City, Pair, write_city
 
+PAIRS = 40
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 
 
@@ -110,7 +110,7 @@ async def three(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Three
         bus = Bus(data, 3, advertised={name: proxy.port for name, proxy in proxies.items()})
         await asyncio.to_thread(bus.start)
         try:
-            city = await asyncio.to_thread(write_city, root, data, 16)
+            city = await asyncio.to_thread(write_city, root, data, PAIRS)
             await asyncio.to_thread(apply_contracts, contracts.load_contracts(root), data, date(2026, 1, 1))
             yield Three(bus, proxies, city)
         finally:
@@ -128,8 +128,3 @@ async def whole(three: Three) -> AsyncIterator[Three]:
 @pytest.fixture
 def pair(three: Three) -> Pair:
     return three.city.take()
-
-
-def pids_of(data: Path) -> dict[str, int]:
-    found: dict[str, Any] = orjson.loads((data / "children.json").read_bytes())
-    return {name: told["pid"] for name, told in found.items()}
