@@ -1,6 +1,7 @@
 """The checker's city: a bus, made-up departments, and so many service processes of each."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -107,14 +108,23 @@ class RunningCity:
     async def restart_service(self, name: str) -> None:
         """Stop a service in order and wait until another process runs in its place.
 
+        One that does not end within its patience is killed, as any supervisor does.
+
         Raises:
-            BusNotUsable: none does within a minute.
+            BusNotUsable: none runs in its place within a minute.
         """
         child = self._children[name]
         before = child.pid
         if before is not None:
             os.kill(before, signal.SIGTERM)
-        await _until(lambda: child.pid not in {None, before}, f"{name} was not replaced")
+            if not await _within(child.patience, lambda: child.pid != before):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(before, signal.SIGKILL)
+        if not await _within(REPLACED_SECONDS, lambda: child.pid not in {None, before}):
+            raise BusNotUsable(
+                reason=f"{name} was not replaced within {REPLACED_SECONDS:.0f} s.",
+                remedy=f"Its log says why: {child.output}.",
+            )
 
     def _child(self, service: str, port: int, planted: str) -> Child:
         command = [sys.executable, "-m", "faststream", "run", "lienthong.chaos.app:app"]
@@ -146,12 +156,12 @@ class RunningCity:
         )
 
 
-async def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = asyncio.get_running_loop().time() + REPLACED_SECONDS
-    while not condition():
-        if asyncio.get_running_loop().time() > deadline:
-            raise BusNotUsable(reason=f"{what} within {REPLACED_SECONDS:.0f} s.", remedy="Its log says why.")
+async def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait for a condition, so long; tells whether it came true."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not (found := condition()) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.05)
+    return found
 
 
 def _free_ports(count: int) -> list[int]:

@@ -92,7 +92,7 @@ def offsets_that_go_back() -> None:
 
 
 def no_inbox() -> None:
-    async def find_none(*_: Any) -> dict[Any, Any]:
+    async def find_none(*_: Any, **__: Any) -> dict[Any, Any]:
         return {}
 
     _swap(inbox, "find_seen", lambda _: find_none)
@@ -138,14 +138,16 @@ def effect_outside_the_transaction() -> None:
 
 def retry_that_reorders() -> None:
     def make(take: Callable[..., Any]) -> Callable[..., Any]:
-        def take_alone(record: Any, *others: Any) -> Any:
-            taken = take(record, *others)
-            taken.key += b"/%d" % record.offset
-            return taken
+        def take_alone(self: Any, records: Any) -> Any:
+            found = take(self, records)
+            for taken in self._waiting:
+                place = b"/%d" % taken.record.offset
+                taken.key = taken.key.removesuffix(place) + place
+            return found
 
         return take_alone
 
-    _swap(lane, "take_up", make)
+    _swap(lane.Lane, "take", make)
 
 
 def retry_swallowed() -> None:
@@ -188,7 +190,7 @@ def mark_without_letter() -> None:
 
 
 def letter_without_reason() -> None:
-    _swap(dead_letters, "provenance", lambda _: lambda *_: [])
+    _swap(dead_letters, "provenance", lambda _: lambda *_, **__: [])
 
 
 def acknowledged_before_flush() -> None:
@@ -288,7 +290,7 @@ def written_to_both() -> None:
     _swap(outbox, "put", make)
 
 
-async def _nothing(*_: Any) -> None:
+async def _nothing(*_: Any, **__: Any) -> None:
     """Do nothing where something was due."""
 
 

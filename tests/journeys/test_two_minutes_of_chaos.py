@@ -14,8 +14,8 @@ PLAN = Plan(
     faults=tuple(fault.name for fault in processes.FAULTS),
     departments=2,
     brokers=1,
-    rate=8.0,
-    pause_seconds=(4.0, 14.0),
+    rate=6.0,
+    pause_seconds=(5.0, 17.0),
 )
 
 
