@@ -67,8 +67,6 @@ CREATE TABLE IF NOT EXISTS lienthong.inbox (
     digest bytea,
     PRIMARY KEY (consumer_group, source, id)
 );
--- Of events dealt with before it was there the content is not known, and none is called another.
-ALTER TABLE lienthong.inbox ADD COLUMN IF NOT EXISTS digest bytea;
 -- How far a group's former topic was found to hold nothing that the newer major does not tell too.
 CREATE TABLE IF NOT EXISTS lienthong.gone_over (
     consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
@@ -88,8 +86,6 @@ CREATE TABLE IF NOT EXISTS lienthong.letter_decision (
     outcome text CHECK (outcome IN ('handled', 'repeated', 'set aside', 'stale')), code text,
     ended_at timestamptz
 );
-CREATE INDEX IF NOT EXISTS letter_decision_place
-    ON lienthong.letter_decision (consumer_group, topic, record_partition, record_offset, id);
 -- Records set aside that wait to be handled after all, bytes untouched: the group's reader takes them.
 CREATE TABLE IF NOT EXISTS lienthong.sent_again (
     consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,
@@ -102,8 +98,6 @@ CREATE TABLE IF NOT EXISTS lienthong.sent_again (
     later_sources text[] NOT NULL, later_ids text[] NOT NULL, looked_to bigint NOT NULL,
     PRIMARY KEY (consumer_group, topic, record_partition, record_offset)
 );
-CREATE INDEX IF NOT EXISTS sent_again_order
-    ON lienthong.sent_again (consumer_group, topic, record_partition, order_key, record_offset);
 CREATE TABLE IF NOT EXISTS lienthong.state (
     topic text NOT NULL, key text NOT NULL, data jsonb NOT NULL, PRIMARY KEY (topic, key)
 );
@@ -127,6 +121,16 @@ LATER: Final = {
     "SELECT attname FROM pg_attribute"
     " WHERE attrelid = 'lienthong.outbox'::regclass AND attname = 'siblingid'": (
         "ALTER TABLE lienthong.outbox ADD COLUMN siblingid text"
+    ),
+    # Of events dealt with before it was there the content is not known, and none is called another.
+    "SELECT attname FROM pg_attribute WHERE attrelid = 'lienthong.inbox'::regclass AND attname = 'digest'": (
+        "ALTER TABLE lienthong.inbox ADD COLUMN digest bytea"
+    ),
+    "SELECT to_regclass('lienthong.letter_decision_place')": (
+        "CREATE INDEX letter_decision_place ON lienthong.letter_decision (consumer_group, topic, record_partition, record_offset, id)"
+    ),
+    "SELECT to_regclass('lienthong.sent_again_order')": (
+        "CREATE INDEX sent_again_order ON lienthong.sent_again (consumer_group, topic, record_partition, order_key, record_offset)"
     ),
 }
 """What is there already, and what makes it where it is not.

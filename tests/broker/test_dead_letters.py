@@ -324,7 +324,7 @@ async def test_an_unreadable_record_is_read_anew_when_its_schema_has_come(
 
 async def test_whatever_is_struck_down_in_the_middle_everything_ends_once(counting: Counting) -> None:
     pair, many = counting.pair, decide.AT_ONCE + 20
-    async with counting.running() as sink:
+    async with counting.running(set_aside_most=0) as sink:
         counting.write(*((f"vat-{number}", sound(f"vat-{number}")) for number in range(many)))
         await settled(sink, many)
     counting.mend()
