@@ -127,10 +127,12 @@ LATER: Final = {
         "ALTER TABLE lienthong.inbox ADD COLUMN digest bytea"
     ),
     "SELECT to_regclass('lienthong.letter_decision_place')": (
-        "CREATE INDEX letter_decision_place ON lienthong.letter_decision (consumer_group, topic, record_partition, record_offset, id)"
+        "CREATE INDEX letter_decision_place ON lienthong.letter_decision"
+        " (consumer_group, topic, record_partition, record_offset, id)"
     ),
     "SELECT to_regclass('lienthong.sent_again_order')": (
-        "CREATE INDEX sent_again_order ON lienthong.sent_again (consumer_group, topic, record_partition, order_key, record_offset)"
+        "CREATE INDEX sent_again_order ON lienthong.sent_again"
+        " (consumer_group, topic, record_partition, order_key, record_offset)"
     ),
 }
 """What is there already, and what makes it where it is not.
