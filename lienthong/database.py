@@ -60,8 +60,11 @@ CREATE TABLE IF NOT EXISTS lienthong.inbox (
     topic text NOT NULL, record_partition integer NOT NULL, record_offset bigint NOT NULL,
     outcome text NOT NULL CHECK (outcome IN ('handled', 'set aside')), code text,
     recorded timestamptz, handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    digest bytea,
     PRIMARY KEY (consumer_group, source, id)
 );
+-- Of events dealt with before it was there the content is not known, and none is called another.
+ALTER TABLE lienthong.inbox ADD COLUMN IF NOT EXISTS digest bytea;
 -- How far a group's former topic was found to hold nothing that the newer major does not tell too.
 CREATE TABLE IF NOT EXISTS lienthong.gone_over (
     consumer_group text NOT NULL, topic text NOT NULL, record_partition integer NOT NULL,

@@ -4,7 +4,7 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,6 +20,7 @@ from lienthong.event import Data, Event, RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Ready, Sift, Take
 from lienthong.overlap import NONE, Fact, Overlaps
+from lienthong.patience import NONE_OF_ITS_OWN, Patience
 from lienthong.turn import Reading
 
 Handler = Callable[..., Awaitable[None]]
@@ -74,17 +75,39 @@ class Department:
 
     # What it declares
 
-    def reads(self, topic: str, *, purpose: str) -> Callable[[H], H]:
+    def reads(
+        self,
+        topic: str,
+        *,
+        purpose: str,
+        attempts: int | None = None,
+        give_up_after: timedelta | None = None,
+    ) -> Callable[[H], H]:
         """Handle the events of a topic that a contract grants for this purpose.
 
         The handler's first parameter is annotated `Event[SomeClass]`, or `Event[dict[str, Any]]`; a parameter
         annotated `Connection` gets the connection whose transaction holds inbox mark, effect and caused
         events; further parameters may use FastStream's `Depends`. It may be called again for an event whose
         transaction did not end; twice is the same as once.
+
+        Args:
+            topic: The topic's name.
+            purpose: The grant's purpose.
+            attempts: So often an event is tried whose handler raises `NotYet`, before it is set aside.
+            give_up_after: So long after its first try it is set aside. Where one of the two is named, the
+                other does not count; where none is, `LIENTHONG_ATTEMPTS` and `LIENTHONG_GIVE_UP_SECONDS` do.
         """
+        patience = Patience(attempts, give_up_after)
+        if (attempts is not None and attempts < 1) or (
+            give_up_after is not None and give_up_after <= timedelta(0)
+        ):
+            raise SettingsNotUsable(
+                reason=f"A handler of {topic} is to give up before its first try.",
+                remedy="Name at least one attempt, and a time after it.",
+            )
 
         def declare(handler: H) -> H:
-            self._declare(topic, purpose, _calling(handler, topic))
+            self._declare(topic, purpose, _calling(handler, topic), patience)
             self._watch(topic, _class_of(handler))
             return handler
 
@@ -124,7 +147,11 @@ class Department:
         return declare
 
     def _declare(
-        self, topic: str, purpose: str, handle: Callable[[RawEvent, Any, Connection], Awaitable[None]]
+        self,
+        topic: str,
+        purpose: str,
+        handle: Callable[[RawEvent, Any, Connection], Awaitable[None]],
+        patience: Patience = NONE_OF_ITS_OWN,
     ) -> None:
         if names.find_topic(topic) is None or not names.PURPOSE.fullmatch(purpose):
             raise SettingsNotUsable(
@@ -137,7 +164,7 @@ class Department:
             raise SettingsNotUsable(
                 reason=f"{group} has two handlers for {topic}.", remedy="Call the second from the first."
             )
-        topics[topic] = Reading(topic, group, handle)
+        topics[topic] = Reading(topic, group, handle, patience=patience)
 
     def app(self, *, tables: str = "") -> AsgiFastStream:
         """Put the service together: a FastStream ASGI application with health and metrics.

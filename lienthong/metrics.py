@@ -67,6 +67,15 @@ LAG_RECORDS: Final = Gauge(
 PARKED_RECORDS: Final = Gauge(
     "lienthong_parked_records", "Records waiting for, or behind, a retry.", ["group"], registry=REGISTRY
 )
+HELD_BYTES: Final = Gauge(
+    "lienthong_held_bytes", "Memory of the records a reader holds, about.", ["group"], registry=REGISTRY
+)
+READERS_STOPPED: Final = Counter(
+    "lienthong_readers_stopped_total",
+    "Readers that stopped because too much had to be set aside.",
+    ["group"],
+    registry=REGISTRY,
+)
 FIELDS_READ: Final = Counter(
     "lienthong_fields_read_total",
     "How often a handler's code read a field it is granted.",

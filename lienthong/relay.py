@@ -52,6 +52,8 @@ class Relay:
         self._nudged = asyncio.Event()
         self._log = get_log(department=department)
         self.state = "starting"
+        self._idle_since: float | None = None
+        """Since when rows wait of which none can be taken."""
 
     def nudge(self) -> None:
         """Hint that a row was written; it may not be committed yet."""
@@ -90,7 +92,7 @@ class Relay:
                     return
                 if clock() - measured > 1.0:
                     measured = clock()
-                    await self._measure(db)
+                    await self._measure(db, is_idle=not sent)
                 if sent:
                     wait = LOOK_AGAIN_SECONDS
                     if sent < self._settings.relay_records:
@@ -104,10 +106,17 @@ class Relay:
             if not is_closed(db):
                 await db.execute("SELECT pg_advisory_unlock_all()")
 
-    async def _measure(self, db: Connection) -> None:
+    async def _measure(self, db: Connection, *, is_idle: bool) -> None:
         waiting, age = await outbox.measure(db, datetime.now(UTC))
         metrics.OUTBOX_RECORDS.set(waiting)
         metrics.OUTBOX_AGE_SECONDS.set(age)
+        now = asyncio.get_running_loop().time()
+        self._idle_since = self._idle_since or now if is_idle and waiting else None
+        is_stuck = self._idle_since is not None and now - self._idle_since > self._settings.stuck_seconds
+        if is_stuck and self.state == "ok":
+            self.state = f"held: a transaction that does not end keeps {waiting} in the outbox"
+        elif self._idle_since is None and self.state.startswith("held"):
+            self.state = "ok"
 
     async def send_waiting(self, db: Connection) -> int:
         """Send what waits, once; returns how many rows left the outbox."""

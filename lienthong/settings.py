@@ -62,6 +62,37 @@ class Settings(BaseSettings):
     attempts: Annotated[
         int, Field(ge=1, le=100, description="Tries of a retriable failure before it is set aside.")
     ] = 6
+    give_up_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=31_536_000,
+            description="A retriable failure so long after its first try is set aside; 0: only tries count.",
+        ),
+    ] = 0.0
+    set_aside_most: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="A reader that set so many of its last records aside stops; 0: never.",
+        ),
+    ] = 40
+    set_aside_window: Annotated[
+        int, Field(ge=1, le=10_000, description="How many of its last records are looked at for that.")
+    ] = 100
+    held_bytes: Annotated[
+        int,
+        Field(
+            ge=1_048_576,
+            le=1_073_741_824,
+            description="Memory for the records a reader holds; as much again is fetched ahead.",
+        ),
+    ] = 16_777_216
+    silent_seconds: Annotated[
+        float,
+        Field(gt=0, le=3_600, description="A reader that hears nothing for so long asks what it misses."),
+    ] = 60.0
     back_off_seconds: Annotated[
         float, Field(gt=0, le=600, description="Wait before the second try; then doubled.")
     ] = 0.2
@@ -75,6 +106,14 @@ class Settings(BaseSettings):
     idle_seconds: Annotated[
         float, Field(gt=0, le=60, description="Wait between looks at an empty outbox or intake.")
     ] = 0.1
+    stuck_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3_600,
+            description="Outbox rows that no transaction's end sets free for so long are told.",
+        ),
+    ] = 30.0
     delivery_seconds: Annotated[
         float,
         Field(gt=0, le=3_600, description="No acknowledgement for so long: the outcome is unknown, kept."),
@@ -97,6 +136,10 @@ class Settings(BaseSettings):
             raise ValueError("set LIENTHONG_PASSWORD_FILE (or LIENTHONG_PASSWORD)")
         if self.security_protocol == "SASL_PLAINTEXT" and (far := far_servers(self.bootstrap_servers)):
             raise ValueError(f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL")
+        if self.set_aside_most > self.set_aside_window:
+            raise ValueError(
+                "LIENTHONG_SET_ASIDE_MOST is more than LIENTHONG_SET_ASIDE_WINDOW: it never comes"
+            )
         return self
 
     def read_password(self) -> str:

@@ -43,15 +43,17 @@ def desired(contracts: Contracts, brokers: int, today: date) -> Desired:
             reason=f"No department may be called {', '.join(taken)}: the name is the bus's own.",
             remedy="Choose another word for it.",
         )
-    opened = _by_access(grants)
-    past = _by_access([(c, g) for c in in_force for g in c.grants if g.until < today])
+    over_now = [(c, g) for c in in_force for g in c.grants if g.until < today]
+    opened, past, hearing = _by_access(grants), _by_access(over_now), _hearing(grants)
     return Desired(
         departments=departments,
         topics=dict(sorted(_topics(in_force, grants, departments, brokers))),
         access=frozenset(_access(departments, grants)),
         quotas={department: dict(QUOTAS) for department in sorted(departments)},
-        reasons={key: "; ".join(sorted(map(_told, those))) for key, those in opened.items()},
+        reasons={key: "; ".join(sorted(map(_told, those))) for key, those in opened.items()}
+        | {key: f"what its reader finds wrong on {_listed(those)}" for key, those in hearing.items()},
         ended={key: max(g.until for g in those) for key, those in past.items() if key not in opened},
+        unheard=frozenset(_hearing(over_now).keys() - hearing.keys()),
         waiting={name: c.status for name, c in contracts.contracts.items() if not is_in_force(c, today)},
         over={
             name: over(contracts, c, _shape(c, min(3, brokers)), frozenset(_readers(c, c.grants)))
@@ -72,8 +74,22 @@ def _by_access(grants: list[tuple[Contract, Grant]]) -> dict[tuple[str, str], li
     return found
 
 
+def _hearing(grants: list[tuple[Contract, Grant]]) -> dict[tuple[str, str], set[str]]:
+    """Let owners hear what their readers find wrong; by principal and target, with the topics it is about."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for contract, grant in grants:
+        if (owner := contract.topic.department) != grant.department:
+            which = (f"User:{owner}", f"topic {names.refusals_topic(grant.department)}")
+            found.setdefault(which, set()).add(str(contract.topic))
+    return found
+
+
 def _told(grant: Grant) -> str:
     return f"{grant.purpose}, until {grant.until}: {grant.legal_basis}"
+
+
+def _listed(topics: set[str]) -> str:
+    return ", ".join(sorted(topics))
 
 
 def in_sync(replication: int) -> str:
@@ -151,6 +167,9 @@ def _access(departments: frozenset[str], grants: list[tuple[Contract, Grant]]) -
         yield Access(user, "group", own, "prefixed", "read")
     for contract, grant in grants:
         yield from _readers(contract, (grant,))
+    for principal, target in _hearing(grants):
+        for operation in ("describe", "read"):
+            yield Access(principal, "topic", target.removeprefix("topic "), "literal", operation)
 
 
 def _readers(contract: Contract, grants: tuple[Grant, ...]) -> Iterator[Access]:

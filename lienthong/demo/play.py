@@ -208,7 +208,10 @@ class Play:
         await consumer.start()
         try:
             async for record in consumer:
-                topic = orjson.loads(record.value)["refused_topic"]
+                notice = orjson.loads(record.value)
+                if "found_by" in notice:
+                    continue  # a reader's word on what was published
+                topic = notice["refused_topic"]
                 self.story.refused[topic] = self.story.refused.get(topic, 0) + 1
         finally:
             await consumer.stop()

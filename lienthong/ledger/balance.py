@@ -138,9 +138,14 @@ def _count_letters(ledger: Ledger, logs: Mapping[str, Log]) -> None:
 
 
 def count_refusals(ledger: Ledger, notices: list[bytes]) -> None:
-    """Count refusals by the topic they were meant for, and by rule; strangers' are passed over."""
+    """Count refusals by the topic they were meant for, and by rule; strangers' are passed over.
+
+    So is what a reader found wrong on a topic: that was published, and is in the reader's account.
+    """
     for value in notices:
         notice = orjson.loads(value)
+        if "found_by" in notice:
+            continue
         account = ledger.topics.get(notice.get("refused_topic", ""))
         if account is not None:
             rules = {problem["rule"] for problem in notice.get("problems", ())} or {notice.get("code", "")}

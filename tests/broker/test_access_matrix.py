@@ -1,8 +1,9 @@
 """Every department × topic or group × operation, tried with a plain Kafka client that is not our library.
 
 What is expected is read from the contracts here, not from what `apply` computes: who owns a topic may write
-and read it, who holds a grant may read it, and all else is refused by the broker itself. No probe leaves a
-record or a change: a write is longer than any topic takes, which the broker says only to those who may write.
+and read it, who holds a grant may read it, its owner may read what they refuse of it, and all else is refused
+by the broker itself. No probe leaves a record or a change: a write is longer than any topic takes, which the
+broker says only to those who may write.
 """
 
 import logging
@@ -104,6 +105,8 @@ def read_city(contracts: Contracts, data: Path) -> City:
     readers: dict[str, set[str]] = {}
     for topic, grant in grants:
         readers.setdefault(topic, set()).add(grant.department)
+        # And the owner hears what its reader finds wrong.
+        readers.setdefault(f"{grant.department}.refusals", set()).add(topic.partition(".")[0])
     topics = {str(c.topic): c.topic.department for c in contracts.contracts.values()}
     topics |= {f"{department}.refusals": department for department in departments}
     topics |= {f"{g.department}.{g.purpose}.dlt": g.department for _, g in grants}

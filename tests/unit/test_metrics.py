@@ -7,7 +7,7 @@ from pathlib import Path
 import lienthong
 from lienthong import metrics
 
-FORM = re.compile(r"lienthong_[a-z]+(_[a-z]+)*(_total|_seconds|_records)")
+FORM = re.compile(r"lienthong_[a-z]+(_[a-z]+)*(_total|_seconds|_records|_bytes)")
 CLASSES = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 
 
@@ -31,6 +31,11 @@ def test_what_is_counted_up_is_a_total_and_nothing_else_is():
 def test_every_metric_says_what_it_is():
     silent = [family.name for family in metrics.REGISTRY.collect() if not family.documentation.endswith(".")]
     assert silent == []
+
+
+def test_operators_are_told_when_to_look_at_each():
+    page = (Path(__file__).parents[2] / "docs/operate/README.md").read_text(encoding="utf-8")
+    assert [name for name in samples() if f"`{name}`" not in page] == []
 
 
 def test_durations_are_counted_from_milliseconds_to_an_hour():
