@@ -90,6 +90,8 @@ def counting(scratch: City, monkeypatch: pytest.MonkeyPatch) -> Counting:
 
 async def typed(*words: str) -> Any:
     """Type words after `lienthong dead-letters`; the service goes on meanwhile."""
+    if words[0] == "send-again" and "--wait" not in words:
+        words = (*words, "--wait", "60")
     return await asyncio.to_thread(CliRunner().invoke, assemble(), ["dead-letters", *words])
 
 
@@ -101,7 +103,7 @@ async def told(*words: str) -> Any:
 async def settled(service: Service, marks: int) -> None:
     """Wait until so many records are dealt with, and every letter is on its topic."""
     pool = service.pool
-    await until(lambda: pool.fetchval("SELECT count(*) = $1 FROM lienthong.inbox", marks), within=20)
+    await until(lambda: pool.fetchval("SELECT count(*) = $1 FROM lienthong.inbox", marks), within=60)
     await until(lambda: pool.fetchval("SELECT NOT EXISTS (SELECT FROM lienthong.dead_letter)"))
 
 
