@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class Counting:
         return reader
 
     def running(self, root: Path | None = None, **settings: Any) -> AbstractAsyncContextManager[Service]:
-        settings = {"back_off_seconds": 0.05, **settings}
+        settings = {"back_off_seconds": 0.05, "set_aside_most": 0, **settings}
         root = root or self.pair.root
         return running(self.department(), data=self.pair.data, root=root, tables=TABLES, **settings)
 
@@ -212,6 +213,23 @@ async def test_what_a_later_record_has_made_stale_is_left_out_unless_it_is_asked
         forced = await typed(*words, "--even-if-stale")
         assert forced.exit_code == 0
         assert await effects(sink) == ["vat", "other", "vat"]
+
+
+async def test_another_content_under_a_known_id_is_never_sent_again(counting: Counting) -> None:
+    pair = counting.pair
+    counting.mend()
+    async with counting.running() as sink:
+        known = str(uuid.uuid4()).encode()
+        for amount in (1, 2):
+            counting.write(("vat", sound("vat", amount)), ce_id=known)
+        await settled(sink, 2)
+        (letter,) = (await told("list", pair.reader))["letters"]
+        assert (letter["code"], letter["state"]) == ("id-conflict", "open")
+        words = ("send-again", pair.reader, "--why", "try", "--yes", "--even-if-stale", "--json")
+        plan = orjson.loads((await typed(*words)).stdout)
+        assert [one["left_out"] for one in plan["left_out"]] == ["id-conflict"]
+        assert (plan["send_again"], plan["done"]) == ([], False)
+        assert await sink.pool.fetchval("SELECT array_agg(amount) FROM counted") == [1]
 
 
 async def test_what_becomes_stale_while_it_waits_is_not_handled(counting: Counting) -> None:
