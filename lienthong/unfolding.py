@@ -1,4 +1,4 @@
-"""Read batches of compressed records within bounds: a few bytes may unfold to gigabytes (hop 5).
+"""Read batches of compressed records within bounds: a few kilobytes may unfold to gigabytes (hop 5).
 
 Anyone who may write a topic can write such a batch: the broker looks at its folded size only, and aiokafka
 would unfold it whole in every reader's memory, after each restart again. A batch that unfolds to more than
