@@ -62,7 +62,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Topics that no longer are ours to read: the group goes on with the others."""
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = Turn(group, readings, gate, settings)
-        self._held = Held(settings)
+        self._held = Held(settings, max(map(gate.max_bytes, readings)))
         # Held while records are being handled, so that a partition is given away between two turns only.
         self._at_work = asyncio.Lock()
         self._log = get_log(group=group)
