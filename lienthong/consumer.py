@@ -66,7 +66,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Topics that no longer are ours to read: the group goes on with the others."""
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = Turn(group, readings, gate, settings)
-        self._held = Held(settings)
+        self._held = Held(settings, max(map(gate.max_bytes, readings)))
         self._again = Again(group, readings, self._turn, settings)
         self._missed = Missed(group)
         # Held while records are being handled, so that a partition is given away between two turns only.

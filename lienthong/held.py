@@ -9,9 +9,6 @@ from lienthong.dead_letters import Record
 from lienthong.lane import Lane
 from lienthong.settings import Settings
 
-FIRST_GUESS: Final = 262_144
-"""Bytes of a record before any has come: the most that a contract may allow."""
-
 SHARES_AHEAD: Final = 32
 """What is fetched ahead for one partition is at most such a part of what may be held."""
 
@@ -32,11 +29,15 @@ class Held:
     Once half of it is taken, a lane waits that holds more than its share of that half; those below their
     share go on until all of it is taken. A lane that waits begins again when it holds half as much: what was
     fetched ahead for it is dropped meanwhile, and fetched again.
+
+    Args:
+        settings: The bound, and how many records a turn takes.
+        largest_bytes: What a record may weigh: so large they are thought to be, until they have come.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, largest_bytes: int) -> None:
         self._settings = settings
-        self._usual_bytes = float(FIRST_GUESS)
+        self._usual_bytes = float(largest_bytes)
         self._waits: set[TopicPartition] = set()
 
     def take(self, lane: Lane, records: Iterable[Record]) -> None:

@@ -11,6 +11,7 @@ from lienthong.lane import Fate, Lane
 from lienthong.settings import Settings
 
 BOUND = 8 * 2**20
+LARGEST = 262_144
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def park(lane: Lane) -> None:
 def test_whatever_comes_no_more_is_held_than_the_bound_and_one_record(
     settings: Settings, partitions: int, size: int
 ):
-    held, lanes, dice = Held(settings), make_lanes(settings, partitions), random.Random(63)
+    held, lanes, dice = Held(settings, LARGEST), make_lanes(settings, partitions), random.Random(63)
     most = 0
     while open_ones := [p for p in lanes if p not in held.find_full(lanes)]:
         partition = dice.choice(open_ones)
@@ -59,7 +60,7 @@ def test_whatever_comes_no_more_is_held_than_the_bound_and_one_record(
 
 
 def test_a_partition_that_holds_much_waits_and_one_that_holds_little_goes_on(settings: Settings):
-    held, lanes = Held(settings), make_lanes(settings, 2)
+    held, lanes = Held(settings, LARGEST), make_lanes(settings, 2)
     first, second = lanes
     held.take(lanes[first], records(first, 50, 100_000))
     park(lanes[first])
@@ -70,7 +71,7 @@ def test_a_partition_that_holds_much_waits_and_one_that_holds_little_goes_on(set
 
 
 def test_a_partition_that_waited_begins_again_when_half_is_dealt_with(settings: Settings):
-    held, lanes = Held(settings), make_lanes(settings, 1)
+    held, lanes = Held(settings, LARGEST), make_lanes(settings, 1)
     (only,) = lanes
     held.take(lanes[only], own_keys(only, 50))
     lane = lanes[only]
@@ -96,7 +97,7 @@ def own_keys(partition: TopicPartition, count: int) -> list[Record]:
 
 
 def test_records_that_turn_out_large_come_fewer_at_a_time(settings: Settings):
-    held, lanes = Held(settings), make_lanes(settings, 1)
+    held, lanes = Held(settings, LARGEST), make_lanes(settings, 1)
     (only,) = lanes
     for _ in range(50):
         held.take(lanes[only], records(only, 1, 100))
