@@ -27,12 +27,15 @@ FIRST = 100
 class Traffic:
     """A publisher that goes on publishing, and a reader that counts; amounts rise with each fact of a key."""
 
-    def __init__(self, pair: Pair, source: Service, sink: Service, publisher: Department) -> None:
+    def __init__(
+        self, pair: Pair, source: Service, sink: Service, publisher: Department, earlier: list[str]
+    ) -> None:
+        """Go on after `earlier`, which other tests of the same pair committed: the account is of all."""
         self.pair, self.source, self.sink = pair, source, sink
-        self.committed: list[str] = []
+        self.committed = earlier
         self.failures = 0
         self._publisher = publisher
-        self._numbers = itertools.count(FIRST)
+        self._numbers = itertools.count(FIRST + len(earlier))
         self._over = asyncio.Event()
 
     async def publish(self, count: int = 1) -> None:
@@ -70,7 +73,7 @@ class Traffic:
     async def effects(self) -> list[Any]:
         return list(await self.sink.pool.fetch("SELECT * FROM counted ORDER BY number"))
 
-    async def settle(self, within: float = 90.0) -> None:
+    async def settle(self, within: float = 180.0) -> None:
         """Wait until every committed fact is dealt with; each once, in the order of its key."""
         wanted = {row["event_id"] for row in await self.source.pool.fetch("SELECT event_id FROM noted")}
         assert set(self.committed) <= wanted, "the database forgot what it had committed"
@@ -111,9 +114,11 @@ async def traffic(
         ) as source,
         running(reader, data=pair.data, root=pair.root, tables=TABLES, **quick, **told) as sink,
     ):
-        flowing = Traffic(pair, source, sink, publisher)
+        earlier = [row["event_id"] for row in await source.pool.fetch("SELECT event_id FROM noted")]
+        flowing = Traffic(pair, source, sink, publisher, earlier)
         await flowing.publish()
-        await until(lambda: sink.pool.fetchval("SELECT count(*) FROM counted"), within=60)
+        handled = "SELECT count(*) > $1 FROM counted"
+        await until(lambda: sink.pool.fetchval(handled, len(earlier)), within=120)
         yield flowing
 
 
