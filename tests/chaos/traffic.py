@@ -14,7 +14,7 @@ from lienthong.service import Service
 from lienthong.testing import running, until
 from tests.broker.scratch import Pair, Thing
 
-NOTED = "CREATE TABLE IF NOT EXISTS noted (event_id text)"
+NOTED = "CREATE TABLE IF NOT EXISTS noted (event_id text, amount integer)"
 TABLES = """
 CREATE TABLE IF NOT EXISTS counted
     (number bigint GENERATED ALWAYS AS IDENTITY, event_id text, thing_id text, amount integer)
@@ -28,14 +28,14 @@ class Traffic:
     """A publisher that goes on publishing, and a reader that counts; amounts rise with each fact of a key."""
 
     def __init__(
-        self, pair: Pair, source: Service, sink: Service, publisher: Department, earlier: list[str]
+        self, pair: Pair, source: Service, sink: Service, publisher: Department, earlier: dict[str, int]
     ) -> None:
         """Go on after `earlier`, which other tests of the same pair committed: the account is of all."""
         self.pair, self.source, self.sink = pair, source, sink
-        self.committed = earlier
+        self.committed = list(earlier)
         self.failures = 0
         self._publisher = publisher
-        self._numbers = itertools.count(FIRST + len(earlier))
+        self._numbers = itertools.count(max(earlier.values(), default=FIRST) + 1)
         self._over = asyncio.Event()
 
     async def publish(self, count: int = 1) -> None:
@@ -46,7 +46,8 @@ class Traffic:
         ]
         async with self.source.pool.acquire() as db, db.transaction():
             ids = [await self._publisher.publish(db, fact) for fact in facts]
-            await db.executemany("INSERT INTO noted VALUES ($1)", [(event_id,) for event_id in ids])
+            rows = [(event_id, fact.amount) for event_id, fact in zip(ids, facts, strict=True)]
+            await db.executemany("INSERT INTO noted VALUES ($1, $2)", rows)
         self.committed += ids
 
     async def keep_publishing(self, pause: float = 0.02) -> None:
@@ -114,7 +115,7 @@ async def traffic(
         ) as source,
         running(reader, data=pair.data, root=pair.root, tables=TABLES, **quick, **told) as sink,
     ):
-        earlier = [row["event_id"] for row in await source.pool.fetch("SELECT event_id FROM noted")]
+        earlier = dict(await source.pool.fetch("SELECT event_id, amount FROM noted"))
         flowing = Traffic(pair, source, sink, publisher, earlier)
         await flowing.publish()
         handled = "SELECT count(*) > $1 FROM counted"
