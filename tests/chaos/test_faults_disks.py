@@ -78,7 +78,7 @@ async def test_a_broker_whose_disk_is_full_acknowledges_nothing_and_has_all_that
             narrow.records.free()
         assert waits, f"nothing can be written, and yet all is acknowledged (broker {ended})"
         before = await made.acknowledged()
-        await until(lambda: made.acknowledged_since(before, 50), within=90)
+        await until(lambda: made.acknowledged_since(before, 50), within=150)
 
 
 async def test_a_broker_that_may_not_write_its_records_stays_away_until_it_may(narrow: Narrow) -> None:
@@ -92,7 +92,7 @@ async def test_a_broker_that_may_not_write_its_records_stays_away_until_it_may(n
             assert await made.acknowledged() <= before + 1
         finally:
             narrow.records.allow_writing()
-        await until(lambda: made.acknowledged_since(before, 50), within=90)
+        await until(lambda: made.acknowledged_since(before, 50), within=150)
 
 
 async def test_a_database_whose_disk_is_full_sets_nobodys_record_aside(narrow: Narrow) -> None:

@@ -14,7 +14,7 @@ from lienthong.service import Service
 from lienthong.testing import running, until
 from tests.broker.scratch import Pair, Thing
 
-NOTED = "CREATE TABLE IF NOT EXISTS noted (event_id text)"
+NOTED = "CREATE TABLE IF NOT EXISTS noted (event_id text, amount integer)"
 TABLES = """
 CREATE TABLE IF NOT EXISTS counted
     (number bigint GENERATED ALWAYS AS IDENTITY, event_id text, thing_id text, amount integer)
@@ -27,12 +27,15 @@ FIRST = 100
 class Traffic:
     """A publisher that goes on publishing, and a reader that counts; amounts rise with each fact of a key."""
 
-    def __init__(self, pair: Pair, source: Service, sink: Service, publisher: Department) -> None:
+    def __init__(
+        self, pair: Pair, source: Service, sink: Service, publisher: Department, earlier: dict[str, int]
+    ) -> None:
+        """Go on after `earlier`, which other tests of the same pair committed: the account is of all."""
         self.pair, self.source, self.sink = pair, source, sink
-        self.committed: list[str] = []
+        self.committed = list(earlier)
         self.failures = 0
         self._publisher = publisher
-        self._numbers = itertools.count(FIRST)
+        self._numbers = itertools.count(max(earlier.values(), default=FIRST) + 1)
         self._over = asyncio.Event()
 
     async def publish(self, count: int = 1) -> None:
@@ -43,7 +46,8 @@ class Traffic:
         ]
         async with self.source.pool.acquire() as db, db.transaction():
             ids = [await self._publisher.publish(db, fact) for fact in facts]
-            await db.executemany("INSERT INTO noted VALUES ($1)", [(event_id,) for event_id in ids])
+            rows = [(event_id, fact.amount) for event_id, fact in zip(ids, facts, strict=True)]
+            await db.executemany("INSERT INTO noted VALUES ($1, $2)", rows)
         self.committed += ids
 
     async def keep_publishing(self, pause: float = 0.02) -> None:
@@ -70,7 +74,7 @@ class Traffic:
     async def effects(self) -> list[Any]:
         return list(await self.sink.pool.fetch("SELECT * FROM counted ORDER BY number"))
 
-    async def settle(self, within: float = 90.0) -> None:
+    async def settle(self, within: float = 180.0) -> None:
         """Wait until every committed fact is dealt with; each once, in the order of its key."""
         wanted = {row["event_id"] for row in await self.source.pool.fetch("SELECT event_id FROM noted")}
         assert set(self.committed) <= wanted, "the database forgot what it had committed"
@@ -111,9 +115,11 @@ async def traffic(
         ) as source,
         running(reader, data=pair.data, root=pair.root, tables=TABLES, **quick, **told) as sink,
     ):
-        flowing = Traffic(pair, source, sink, publisher)
+        earlier = dict(await source.pool.fetch("SELECT event_id, amount FROM noted"))
+        flowing = Traffic(pair, source, sink, publisher, earlier)
         await flowing.publish()
-        await until(lambda: sink.pool.fetchval("SELECT count(*) FROM counted"), within=60)
+        handled = "SELECT count(*) > $1 FROM counted"
+        await until(lambda: sink.pool.fetchval(handled, len(earlier)), within=120)
         yield flowing
 
 

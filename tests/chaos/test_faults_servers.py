@@ -1,4 +1,4 @@
-"""A department's database fails over to another server while connections to the one before stay open."""
+"""What servers may do to those who are connected: fail over to another one, let a password in no more."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,9 @@ import pytest
 
 from lienthong import contracts
 from lienthong.chaos.proxy import HOST, Proxy
+from lienthong.cluster.admin import open_admin
 from lienthong.cluster.apply import apply_contracts
+from lienthong.cluster.connection import admin_connection
 from lienthong.embedded import Bus
 from lienthong.embedded.ports import is_free
 from lienthong.embedded.postgres import find_os_user, programs
@@ -26,12 +28,13 @@ from lienthong.embedded.supervisor import launch_command
 from lienthong.settings import embedded_environment
 from lienthong.testing import until
 from tests.broker.scratch import City, Pair, write_city
-from tests.chaos.traffic import flowing
+from tests.chaos.traffic import Traffic, flowing
 
 
 @pytest.fixture(scope="module")
 async def bus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bus]:
-    bus = Bus(tmp_path_factory.mktemp("failover"))
+    # Brokers ask for the password again every few seconds; otherwise every quarter of an hour.
+    bus = Bus(tmp_path_factory.mktemp("failover"), settings={"connections.max.reauth.ms": "3000"})
     await asyncio.to_thread(bus.start)
     try:
         yield bus
@@ -108,6 +111,33 @@ async def ask(bus: Bus, port: int, question: str) -> Any:
         return await db.fetchval(question)
     finally:
         await db.close()
+
+
+def let_in_by(bus: Bus, department: str, password: str) -> None:
+    with open_admin(admin_connection(bus.data)) as admin:
+        admin.set_passwords({department: password})
+
+
+async def test_a_department_whose_password_is_revoked_is_cut_off_and_goes_on_when_it_is_let_in_again(
+    bus: Bus, city: City
+) -> None:
+    pair = city.take()
+    password = load_or_generate(bus.data / "secrets" / f"{pair.publisher}.password")
+    async with flowing(pair) as made:
+        await asyncio.to_thread(let_in_by, bus, pair.publisher, "another-one")
+        before = await made.acknowledged()
+        await until(lambda: _is_cut_off(made), within=60)
+        committed = len(made.committed)
+        await until(lambda: len(made.committed) > committed + 50)
+        await asyncio.to_thread(let_in_by, bus, pair.publisher, password)
+        await until(lambda: made.acknowledged_since(before, 100), within=120)
+
+
+async def _is_cut_off(made: Traffic) -> bool:
+    """Whether more and more waits, and none of it is acknowledged for a second."""
+    before, committed = await made.acknowledged(), len(made.committed)
+    await asyncio.sleep(1.0)
+    return len(made.committed) > committed and await made.acknowledged() == before
 
 
 async def test_a_department_goes_over_to_another_server_though_its_connections_lead_to_the_one_before(
