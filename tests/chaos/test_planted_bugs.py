@@ -1,4 +1,4 @@
-"""The checker can fail: each bug that is planted into the services is found within the runs that it may take."""
+"""The checker can fail: each bug that is planted into the services is found within its runs."""
 
 from pathlib import Path
 
