@@ -19,7 +19,7 @@ from lienthong.login import renew
 from lienthong.logs import get_log
 from lienthong.missed import Missed
 from lienthong.odd_headers import read_odd_headers
-from lienthong.producer import abort_connections, connection_arguments
+from lienthong.producer import CUT_OFF_SECONDS, abort_connections, connection_arguments, end_within
 from lienthong.settings import Settings
 from lienthong.turn import Reading, Turn
 
@@ -270,19 +270,25 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
     """Leave the group and stop, within bounds; a consumer that is stuck must not stay a member unseen."""
-    with contextlib.suppress(kafka_errors.KafkaError):
-        try:
-            await asyncio.wait_for(consumer.stop(), within)
-        except TimeoutError:
-            get_log().warning("consumer_abandoned", after_seconds=within)
-            coordinator = consumer._coordinator  # noqa: SLF001
-            tasks = [coordinator._coordination_task, coordinator._heartbeat_task]  # noqa: SLF001
-            for task in filter(None, tasks):
-                task.cancel()
-            await abort_connections(consumer._client)  # noqa: SLF001
-            await asyncio.wait(filter(None, tasks), timeout=within)
-            await asyncio.wait_for(consumer._fetcher.close(), within)  # noqa: SLF001
-            await consumer._client.close()  # noqa: SLF001
+    if not await end_within(consumer.stop(), within):
+        get_log().warning("consumer_abandoned", after_seconds=within)
+        await end_within(_cut_off(consumer), CUT_OFF_SECONDS)
+
+
+async def _cut_off(consumer: AIOKafkaConsumer) -> None:
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
+    tasks: list[asyncio.Task[Any] | None] = []
+    if coordinator is not None:
+        tasks += [coordinator._coordination_task, coordinator._heartbeat_task]  # noqa: SLF001
+        tasks.append(coordinator._commit_refresh_task)  # noqa: SLF001
+    if fetcher is not None:
+        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]  # noqa: SLF001
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await abort_connections(consumer._client)  # noqa: SLF001
+    await asyncio.gather(*running, return_exceptions=True)
+    await consumer._client.close()  # noqa: SLF001
 
 
 def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Record]:

@@ -1,8 +1,7 @@
 """Send records and hear, for each, one of three outcomes: acknowledged, not written, or unknown (hop 4)."""
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,6 +57,9 @@ LASTING: Final = (
     kafka_errors.CorruptRecordException,
 )
 """The broker will never take this record."""
+
+CUT_OFF_SECONDS: Final = 10.0
+"""A client that is cut off has nothing left to wait for: it takes moments on any machine."""
 
 TOPIC_SECONDS: Final = 5.0
 """A topic of which the brokers know nothing for so long is not there."""
@@ -230,12 +232,31 @@ def _outcome_unsent(error: BaseException, *, known: bool) -> Outcome:
 
 async def _stop(client: AIOKafkaProducer, within: float = 5.0) -> None:
     """Stop a client that may wait for ever for what it still holds; the outbox has all of that."""
-    with contextlib.suppress(kafka_errors.KafkaError):
-        try:
-            await asyncio.wait_for(client.stop(), within)
-        except TimeoutError:
-            get_log().warning("producer_abandoned", after_seconds=within)
-            await _abandon(client)
+    if not await end_within(client.stop(), within):
+        get_log().warning("producer_abandoned", after_seconds=within)
+        await end_within(_abandon(client), CUT_OFF_SECONDS)
+
+
+async def end_within(ending: Coroutine[Any, Any, None], seconds: float) -> bool:
+    """Let a client end, for so long at most; tells whether it did.
+
+    aiokafka's clients await tasks of their own that they have cancelled: that cancellation would go on to
+    whoever stops them, and end it without a word. An error of Kafka's while ending is of no account.
+    """
+    task = asyncio.create_task(ending)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        task.cancel()
+    if not task.done():
+        await asyncio.wait([task], timeout=seconds)
+        return False
+    if task.cancelled():
+        return False
+    error = task.exception()
+    if error is not None and not isinstance(error, kafka_errors.KafkaError):
+        raise error
+    return True
 
 
 async def _abandon(client: AIOKafkaProducer) -> None:

@@ -187,7 +187,9 @@ class Service:
             while True:
                 try:
                     await run()
-                except Exception as error:
+                except (Exception, asyncio.CancelledError) as error:
+                    if _is_told_to_end(error):
+                        raise
                     self.parts[part] = f"failed: {type(error).__name__}"
                     get_log(department=self.department.name).error("part_failed", part=part, error=error)
                     await asyncio.sleep(RESTART_SECONDS)
@@ -314,6 +316,12 @@ def _narrow(reading: Reading, fields: tuple[str, ...]) -> Reading:
         await reading.handle(event, data, db)
 
     return replace(reading, handle=handle)
+
+
+def _is_told_to_end(error: BaseException) -> bool:
+    """Tell a cancellation of this part from one that a client let through from a task of its own."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 async def _end(tasks: list[asyncio.Task[None]], deadline: float) -> None:

@@ -52,6 +52,14 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         return _set_up_by(file) or file
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what tests have measured; a process that shares them has nowhere to say it."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(str(value))
+
+
 @cache
 def _set_up_by(file: str) -> str | None:
     found = TOGETHER.search((Path(__file__).parents[1] / file).read_text("utf-8"))

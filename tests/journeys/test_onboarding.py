@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +79,12 @@ def run(root: Path, *words: str) -> str:
 
 
 def test_the_walk_ends_with_an_event_that_another_department_handled(
-    walked: Walked, capsys: pytest.CaptureFixture[str]
+    walked: Walked, record_property: Callable[[str, object], None]
 ) -> None:
     """Promise: a new department's first event is handled by another after five commands."""
-    with capsys.disabled():
-        steps = " + ".join(f"{seconds:.1f}" for seconds in walked.seconds)
-        count = len(walked.seconds)
-        told = f"{count} commands, {sum(walked.seconds):.1f} s ({steps})"
-        sys.stdout.write(f"\nFrom nothing to the first event handled: {told}\n")
+    steps = " + ".join(f"{seconds:.1f}" for seconds in walked.seconds)
+    taken = f"{len(walked.seconds)} commands, {sum(walked.seconds):.1f} s ({steps})"
+    record_property("told", f"From nothing to the first event handled: {taken}")
     assert len(walked.said) <= MOST_COMMANDS
     account = walked.said[-1]
     published = re.search(
