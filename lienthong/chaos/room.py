@@ -18,8 +18,9 @@ CREATE TABLE IF NOT EXISTS effect (
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(), at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 -- The department's own facts: a subject's are numbered as they are committed.
-CREATE TABLE IF NOT EXISTS fact (subject_code text NOT NULL, number bigint NOT NULL, label text NOT NULL);
-CREATE INDEX IF NOT EXISTS fact_subject ON fact (subject_code, number);
+CREATE TABLE IF NOT EXISTS fact (
+    subject_code text NOT NULL, number bigint NOT NULL, label text NOT NULL, PRIMARY KEY (subject_code, number)
+);
 """
 
 _NUMBER: Final = """
