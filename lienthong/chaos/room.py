@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS effect (
 );
 -- The department's own facts: a subject's are numbered as they are committed.
 CREATE TABLE IF NOT EXISTS fact (
-    subject_code text NOT NULL, number bigint NOT NULL, label text NOT NULL, PRIMARY KEY (subject_code, number)
+    subject_code text NOT NULL, number bigint NOT NULL, label text NOT NULL,
+    PRIMARY KEY (subject_code, number)
 );
 """
 
