@@ -10,7 +10,7 @@ from lienthong.chaos.trial import Plan, Trial
 from lienthong.embedded.jars import Progress
 
 MINUTES, MINUTES_WITH_FAULTS = 0.2, 0.6
-RATE: Final = 50.0
+RATE: Final = 30.0
 PAUSE_SECONDS: Final = (2.0, 5.0)
 SETTLE_SECONDS: Final = 30.0
 """A city with a bug may never come to rest."""
