@@ -1,8 +1,8 @@
 """What the made-up departments do: note facts, answer each other's, and fail in every way handlers do."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from lienthong import Connection, Department, Event, NotHandled, NotYet
@@ -57,6 +57,7 @@ def furnish(name: str, names: Sequence[str]) -> Department:
 
 def _read(department: Department, topic: str, purpose: str) -> None:
     group = f"{department.name}.{purpose}"
+    first_seen: dict[str, float] = {}
 
     @department.reads(topic, purpose=purpose)
     async def handle(event: Event[dict[str, Any]], db: Connection) -> None:
@@ -67,11 +68,11 @@ def _read(department: Department, topic: str, purpose: str) -> None:
         if purpose == FOLLOWING:
             answer = {"subject_code": key, "label": data["label"], "ordinal": number, "does": "passes"}
             await department.publish(db, answer, topic=answers_of(department.name))
-        await fail(data)
+        await fail(data, first_seen.setdefault(event.id, time.monotonic()))
 
 
-async def fail(data: dict[str, Any]) -> None:
-    """Do what a fact says that its handler does."""
+async def fail(data: dict[str, Any], seen_at: float) -> None:
+    """Do what a fact says that its handler does; `seen_at` is when this process first met it."""
     does = data["does"]
     if does == "is-slow":
         await asyncio.sleep(SLOW_SECONDS)
@@ -79,7 +80,5 @@ async def fail(data: dict[str, Any]) -> None:
         raise NotHandled(reason="this fact is poison")
     elif does == "breaks":
         raise RuntimeError("a defect")
-    elif does == "heals":
-        healed = datetime.fromisoformat(data["heals_at"])
-        if datetime.now(healed.tzinfo) < healed:
-            raise NotYet(reason="what it needs is not there yet")
+    elif does == "heals" and time.monotonic() - seen_at < data["heals_after_ms"] / 1_000:
+        raise NotYet(reason="what it needs is not there yet")
