@@ -109,7 +109,11 @@ class Workload:
         self._made += 1
         kinds = [does for does in DOES if refusable or does != "is-refused"]
         does = self._dice.choices(kinds, [DOES[kind] for kind in kinds])[0]
-        told = {"subject_code": key, "label": f"{self.department}-{self._made}", "does": does}
+        told: dict[str, Any] = {
+            "subject_code": key,
+            "label": f"{self.department}-{self._made}",
+            "does": does,
+        }
         if does == "heals":
             told["heals_after_ms"] = self._dice.randint(*HEALS_MS)
         return told
