@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: where processes share the tests, none is left with it at the end."""
     for item in items:
         # What they drive is driven by the other tests too; to trace it again doubles their time.
-        if item.path.parent.name in {"journeys", "soundness"}:
+        if item.path.parent.name in {"journeys", "soundness"} and item.path.name != LONGEST:
             item.add_marker(pytest.mark.no_cover)
     items.sort(
         key=lambda item: (

@@ -159,9 +159,12 @@ class RunningCity:
 async def _within(seconds: float, condition: Callable[[], bool]) -> bool:
     """Wait for a condition, so long; tells whether it came true."""
     deadline = asyncio.get_running_loop().time() + seconds
-    while not (found := condition()) and asyncio.get_running_loop().time() < deadline:
+    while True:
+        if condition():
+            return True
+        if asyncio.get_running_loop().time() > deadline:
+            return False
         await asyncio.sleep(0.05)
-    return found
 
 
 def _free_ports(count: int) -> list[int]:

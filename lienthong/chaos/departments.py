@@ -150,13 +150,14 @@ schema:
         required: true
         classification: internal
         examples: [passes]
-      - name: heals_at
-        businessName: Lúc khỏi
-        description: Trước lúc này thì chưa xử lý được.
-        logicalType: timestamp
+      - name: heals_after_ms
+        businessName: Thời gian khỏi
+        description: Từ lần xử lý đầu đến lúc xử lý được, tính bằng mili giây.
+        logicalType: integer
+        logicalTypeOptions: {{minimum: 0, maximum: 60000}}
         required: false
         classification: internal
-        examples: ["2026-01-01T08:00:00+07:00"]
+        examples: [500]
 roles:
 {roles}slaProperties:
   - {{property: latency, value: 5, unit: s, driver: operational, description: Thử.}}
@@ -179,7 +180,7 @@ _ROLE: Final = """\
     customProperties:
       - {{property: legalBasis, value: "Thử nghiệm, Điều 1"}}
       - {{property: purpose, value: {purpose}}}
-      - {{property: fields, value: [subject_code, label, ordinal, does, heals_at]}}
+      - {{property: fields, value: [subject_code, label, ordinal, does, heals_after_ms]}}
       - {{property: until, value: "2099-12-31"}}
 """
 

@@ -10,8 +10,7 @@ from lienthong.chaos.trial import Plan, Trial
 from lienthong.embedded.jars import Progress
 
 MINUTES, MINUTES_WITH_FAULTS = 0.2, 0.6
-RATE: Final = 50.0
-PAUSE_SECONDS: Final = (2.0, 5.0)
+PAUSE_SECONDS: Final = (1.0, 4.0)
 SETTLE_SECONDS: Final = 30.0
 """A city with a bug may never come to rest."""
 
@@ -37,9 +36,11 @@ def targeted(bug: Bug, seed: int) -> Plan:
         bug.faults,
         departments=2,
         brokers=1,
-        rate=RATE,
+        rate=bug.rate,
         planted=bug.name,
         pause_seconds=PAUSE_SECONDS,
+        # What is held in memory is lost where its process dies while its broker does not answer.
+        beside=1.0,
         settle_seconds=SETTLE_SECONDS,
     )
 

@@ -27,12 +27,14 @@ class Nemesis:
         seed: int,
         note: Callable[[Struck], None],
         pause_seconds: tuple[float, float] = PAUSE_SECONDS,
+        beside: float = BESIDE,
     ) -> None:
         self._city = city
         self._faults = faults
         self._seed = seed
         self._note = note
         self._pause = pause_seconds
+        self._beside = beside
         self._began = time.monotonic()
 
     async def haunt(self, over: asyncio.Event) -> None:
@@ -42,7 +44,7 @@ class Nemesis:
         number = 0
         while self._faults and not await _is_over(over, dice.uniform(*self._pause)):
             number += 1
-            fault, beside = dice.choice(self._faults), dice.random() < BESIDE
+            fault, beside = dice.choice(self._faults), dice.random() < self._beside
             strike = asyncio.create_task(self._strike(fault, number, over))
             under_way = {task for task in under_way if not task.done()} | {strike}
             if not beside:

@@ -1,8 +1,8 @@
 """What the made-up departments do: note facts, answer each other's, and fail in every way handlers do."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from lienthong import Connection, Department, Event, NotHandled, NotYet
@@ -18,8 +18,10 @@ CREATE TABLE IF NOT EXISTS effect (
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(), at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 -- The department's own facts: a subject's are numbered as they are committed.
-CREATE TABLE IF NOT EXISTS fact (subject_code text NOT NULL, number bigint NOT NULL, label text NOT NULL);
-CREATE INDEX IF NOT EXISTS fact_subject ON fact (subject_code, number);
+CREATE TABLE IF NOT EXISTS fact (
+    subject_code text NOT NULL, number bigint NOT NULL, label text NOT NULL,
+    PRIMARY KEY (subject_code, number)
+);
 """
 
 _NUMBER: Final = """
@@ -55,6 +57,7 @@ def furnish(name: str, names: Sequence[str]) -> Department:
 
 def _read(department: Department, topic: str, purpose: str) -> None:
     group = f"{department.name}.{purpose}"
+    first_seen: dict[str, float] = {}
 
     @department.reads(topic, purpose=purpose)
     async def handle(event: Event[dict[str, Any]], db: Connection) -> None:
@@ -65,11 +68,11 @@ def _read(department: Department, topic: str, purpose: str) -> None:
         if purpose == FOLLOWING:
             answer = {"subject_code": key, "label": data["label"], "ordinal": number, "does": "passes"}
             await department.publish(db, answer, topic=answers_of(department.name))
-        await fail(data)
+        await fail(data, first_seen.setdefault(event.id, time.monotonic()))
 
 
-async def fail(data: dict[str, Any]) -> None:
-    """Do what a fact says that its handler does."""
+async def fail(data: dict[str, Any], seen_at: float) -> None:
+    """Do what a fact says that its handler does; `seen_at` is when this process first met it."""
     does = data["does"]
     if does == "is-slow":
         await asyncio.sleep(SLOW_SECONDS)
@@ -77,7 +80,5 @@ async def fail(data: dict[str, Any]) -> None:
         raise NotHandled(reason="this fact is poison")
     elif does == "breaks":
         raise RuntimeError("a defect")
-    elif does == "heals":
-        healed = datetime.fromisoformat(data["heals_at"])
-        if datetime.now(healed.tzinfo) < healed:
-            raise NotYet(reason="what it needs is not there yet")
+    elif does == "heals" and time.monotonic() - seen_at < data["heals_after_ms"] / 1_000:
+        raise NotYet(reason="what it needs is not there yet")

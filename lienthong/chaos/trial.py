@@ -20,7 +20,7 @@ from lienthong.chaos import departments, history, observer, verdict
 from lienthong.chaos.city import RunningCity
 from lienthong.chaos.faults import FAULTS, network
 from lienthong.chaos.history import Entry, Left, Struck
-from lienthong.chaos.nemesis import PAUSE_SECONDS, Nemesis
+from lienthong.chaos.nemesis import BESIDE, PAUSE_SECONDS, Nemesis
 from lienthong.chaos.verdict import Verdict
 from lienthong.chaos.workload import AWAY, Workload, hand_in
 from lienthong.embedded.jars import Progress
@@ -48,6 +48,7 @@ class Plan:
     """Facts handed in, a second."""
     planted: str = ""
     pause_seconds: tuple[float, float] = PAUSE_SECONDS
+    beside: float = BESIDE
     settle_seconds: float = SETTLE_SECONDS
 
     @property
@@ -121,7 +122,7 @@ class Trial:
         plan, over = self.plan, asyncio.Event()
         workloads = [Workload(name, plan.seed, self._entries.append) for name in plan.names]
         chosen = [FAULTS[name] for name in plan.faults]
-        nemesis = Nemesis(self._city, chosen, plan.seed, self._note, plan.pause_seconds)
+        nemesis = Nemesis(self._city, chosen, plan.seed, self._note, plan.pause_seconds, plan.beside)
         self._say(f"{len(self._city.services)} services run; facts come in, faults begin.")
         async with asyncio.TaskGroup() as work:
             work.create_task(hand_in(workloads, self._city.database_url, plan.rate, over))

@@ -5,7 +5,6 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -28,7 +27,7 @@ DOES: Final = {
 
 OWN_KEYS, OTHER_KEYS = 30, 6
 TICK_SECONDS: Final = 0.25
-HEALS_SECONDS: Final = (0.3, 4.0)
+HEALS_MS: Final = (300, 3_000)
 LATE_SECONDS: Final = (0.1, 0.8)
 AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """The database is being restarted, or does not answer: whether it has committed is not known."""
@@ -110,10 +109,13 @@ class Workload:
         self._made += 1
         kinds = [does for does in DOES if refusable or does != "is-refused"]
         does = self._dice.choices(kinds, [DOES[kind] for kind in kinds])[0]
-        told = {"subject_code": key, "label": f"{self.department}-{self._made}", "does": does}
+        told: dict[str, Any] = {
+            "subject_code": key,
+            "label": f"{self.department}-{self._made}",
+            "does": does,
+        }
         if does == "heals":
-            healed = datetime.now(UTC) + timedelta(seconds=self._dice.uniform(*HEALS_SECONDS))
-            told["heals_at"] = healed.isoformat(timespec="milliseconds")
+            told["heals_after_ms"] = self._dice.randint(*HEALS_MS)
         return told
 
 
