@@ -43,8 +43,8 @@ SETTINGS: Final = {
     "auto.create.topics.enable": "false",
     "unclean.leader.election.enable": "false",
     # As measured (docs/decisions/0034): a leader that dies is replaced, one that pauses for 3 s stays.
-    "broker.session.timeout.ms": "3300",
-    "broker.heartbeat.interval.ms": "100",
+    "broker.session.timeout.ms": "3500",
+    "broker.heartbeat.interval.ms": "250",
     "controller.quorum.fetch.timeout.ms": "1500",
     "controller.quorum.election.timeout.ms": "500",
     "controller.quorum.election.backoff.max.ms": "500",

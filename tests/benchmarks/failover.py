@@ -128,7 +128,7 @@ def is_whole(admin: AdminClient) -> bool:
 
 def lead_as_preferred(admin: AdminClient) -> bool:
     """Let each broker lead a partition of its own: the first broker the first one, and so on."""
-    admin.elect_leaders(ElectionType.PREFERRED, None, request_timeout=10).result(15)
+    admin.elect_leaders(ElectionType.PREFERRED).result(15)
     return leaders(admin) == [1, 2, 3]
 
 
@@ -203,7 +203,7 @@ async def _run(kills: int, pauses: int, settings: Mapping[str, str] | None = Non
 async def _ready(writer: Writer, admin: AdminClient, number: int) -> None:
     """Let the cluster be whole again; then not always the same moment between two of its heartbeats."""
     heard = len(writer.heard)
-    await until(lambda: len(writer.heard) > heard + 20 and is_whole(admin), within=90)
+    await until(lambda: len(writer.heard) > heard + 20 and is_whole(admin), within=240)
     await until(lambda: lead_as_preferred(admin), within=30)
     await asyncio.sleep(2.0 + 0.13 * (number % 5))
 
