@@ -13,7 +13,7 @@ from lienthong import consumer, dead_letters, event, inbox, lane, outbox, produc
 from lienthong.lane import Fate
 
 KILLS: Final = ("service-killed",)
-AWAY: Final = ("service-killed", "broker-frozen")
+AWAY: Final = ("service-killed", "broker-killed", "broker-frozen")
 
 GUARD: Final = "xid < pg_snapshot_xmin(pg_current_snapshot())"
 """By which the relay waits for transactions that began before a row was written."""
