@@ -10,8 +10,8 @@ from lienthong.chaos.trial import Plan, Trial
 from lienthong.embedded.jars import Progress
 
 MINUTES, MINUTES_WITH_FAULTS = 0.2, 0.6
-PAUSE_SECONDS: Final = (1.0, 4.0)
-SETTLE_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = (1.5, 5.0)
+SETTLE_SECONDS: Final = 60.0
 """A city with a bug may never come to rest."""
 
 

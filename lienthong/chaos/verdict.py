@@ -113,6 +113,19 @@ def lost_on_the_way(evidence: Evidence) -> Iterator[Wrong]:
             yield "lost on the way", f"{topic} {event} ({fact.label})"
 
 
+def skipped(evidence: Evidence) -> Iterator[Wrong]:
+    """Find facts that are not on their topic though one of their key is that must stand behind them."""
+    written: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    for place, fact in evidence.facts.items():
+        if place in evidence.on_bus:
+            written[fact.topic, fact.key].append(fact)
+    for place, fact in evidence.facts.items():
+        if place not in evidence.on_bus and any(
+            fact.seq < later.seq and comes_first(fact, later) for later in written[fact.topic, fact.key]
+        ):
+            yield "skipped on the way", f"{fact.topic} {fact.id} ({fact.label})"
+
+
 def lost_at_a_reader(evidence: Evidence) -> Iterator[Wrong]:
     """Find facts that a granted group neither handled nor set aside."""
     for grant in evidence.grants:
@@ -260,6 +273,7 @@ def offsets(evidence: Evidence) -> Iterator[Wrong]:
 Rule = Callable[[Evidence], Iterator[Wrong]]
 LOST: Final[Sequence[Rule]] = (lost_at_the_source, lost_on_the_way, lost_at_a_reader)
 RULES: Final[Sequence[Rule]] = (
+    skipped,
     doubled,
     out_of_order,
     set_aside_wrongly,
