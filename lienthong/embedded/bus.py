@@ -16,6 +16,7 @@ from lienthong.embedded.jars import Progress, Silent, cache_folder, fetch_jars
 from lienthong.embedded.kafka import Node
 from lienthong.embedded.ports import (
     HOST,
+    Claims,
     choose_ports,
     is_free,
     load_ports,
@@ -63,6 +64,7 @@ class Bus:
         self._settings = dict(settings or {})
         self.description: dict[str, Any] = {}
         self._lock: IO[str] | None = None
+        self._claims = Claims(cache_folder().parent / "ports")
         self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> Self:
@@ -95,6 +97,7 @@ class Bus:
     def stop(self) -> None:
         """Stop the brokers, then the database; what was acknowledged is on the disk."""
         self._stop_children()
+        self._claims.let_go()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -152,7 +155,7 @@ class Bus:
         assert self.brokers is not None
         file = self.data / "ports.json"
         noted = load_ports(file)
-        chosen = choose_ports(noted, usual_ports(self.brokers))
+        chosen = choose_ports(noted, usual_ports(self.brokers), claim=self._claims.claim)
         for name, port in noted.items():
             if chosen.get(name, port) != port:
                 progress.step(
