@@ -35,7 +35,7 @@ def turn_to_choose(folder: Path) -> Iterator[None]:
 class Claims:
     """The ports of one bus, also while nobody listens there: a child that died is about to come back.
 
-    Another bus of this user that starts meanwhile chooses others. A claim ends with its process, at the latest.
+    Another bus of this user that starts meanwhile chooses others. A claim ends with its process.
     """
 
     def __init__(self, folder: Path) -> None:

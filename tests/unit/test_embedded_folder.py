@@ -41,11 +41,10 @@ def test_two_listeners_never_get_the_same_port(listener: int) -> None:
     assert len(set(chosen.values())) == 3
 
 
-def test_a_port_whose_broker_is_about_to_come_back_is_not_taken_by_another_bus(
-    listener: int, tmp_path: Path
-) -> None:
+def test_a_port_whose_broker_is_about_to_come_back_is_not_taken_by_another_bus(tmp_path: Path) -> None:
     one, other = Claims(tmp_path / "ports"), Claims(tmp_path / "ports")
-    first = choose_ports({}, {"kafka-1": listener}, reach=50, claim=one.claim)["kafka-1"]
+    # Below the range from which systems give out passing ports.
+    first = choose_ports({}, {"kafka-1": 12_000}, claim=one.claim)["kafka-1"]
     assert choose_ports({}, {"kafka-1": first}, reach=50, claim=one.claim) == {"kafka-1": first}
     assert (
         choose_ports({"kafka-1": first}, {"kafka-1": first}, reach=50, claim=other.claim)["kafka-1"] > first
