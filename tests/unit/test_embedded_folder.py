@@ -51,6 +51,7 @@ def test_a_port_whose_broker_is_about_to_come_back_is_not_taken_by_another_bus(t
     )
     one.let_go()
     assert choose_ports({}, {"kafka-1": first}, reach=50, claim=other.claim) == {"kafka-1": first}
+    other.let_go()
 
 
 def test_no_free_port_gets_a_sentence_that_says_what_to_do(listener: int) -> None:
