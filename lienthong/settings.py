@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     ] = 1_000
     attempts: Annotated[
         int, Field(ge=1, le=100, description="Tries of a retriable failure before it is set aside.")
-    ] = 6
+    ] = 12
     give_up_seconds: Annotated[
         float,
         Field(

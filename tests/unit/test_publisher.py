@@ -366,6 +366,8 @@ def test_the_sensor_of_the_operators_page_publishes(opened) -> None:
 
 def piped() -> subprocess.Popen[bytes]:
     """Start the command on a pipe, as a sensor would."""
+    # What this process ignores, as one in the background does, its children would ignore too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-m", "lienthong", "publish", TOPIC, "-"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
