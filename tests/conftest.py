@@ -27,13 +27,10 @@ PAIRS = 12
 """So many scratch departments to begin with; more are made when they are needed."""
 
 SLOWEST_FIRST = ("journeys", "broker", "contracts", "soundness", "unit")
-<<<<<<< HEAD
-LONGEST = "test_two_minutes_of_chaos.py"
-=======
-TRACED = {"test_two_majors_side_by_side"}
-"""Journeys that go where no other test does: readers that go over."""
+LONGEST = "test_two_minutes_of_chaos"
+TRACED = {LONGEST, "test_two_majors_side_by_side"}
+"""Journeys that go where no other test does: the checker, and readers that go over."""
 
->>>>>>> evolving-contracts
 TOGETHER = re.compile(r"\b(city: City|town: Town)\b")
 """What takes long to set up: every file that asks for it goes to one process."""
 
@@ -42,15 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: where processes share the tests, none is left with it at the end."""
     for item in items:
         # What they drive is driven by the other tests too; to trace it again doubles their time.
-<<<<<<< HEAD
-        if item.path.parent.name in {"journeys", "soundness"} and item.path.name != LONGEST:
-=======
         if item.path.parent.name in {"journeys", "soundness"} and item.path.stem not in TRACED:
->>>>>>> evolving-contracts
             item.add_marker(pytest.mark.no_cover)
     items.sort(
         key=lambda item: (
-            item.path.name != LONGEST,
+            item.path.stem != LONGEST,
             (*SLOWEST_FIRST, item.path.parent.name).index(item.path.parent.name),
         )
     )
