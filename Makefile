@@ -10,7 +10,7 @@ demo: .venv/ready ; @$(BIN)/lienthong demo $(ARGS) ## play the city: seven depar
 test: .venv/ready ; @$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS) ## pass the tests
 check: .venv/ready ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/lienthong contracts check && $(BIN)/lienthong release --check ## style, types, layers, contracts
 bench: .venv/ready ; @$(BIN)/python -m tests.benchmarks $(ARGS) ## figures beside the peers', in one run
-chaos: .venv/ready ; @$(BIN)/python -m pytest tests/chaos $(ARGS) ## the slow suite: break things, lose nothing
+chaos: .venv/ready ; @$(BIN)/python -m pytest tests/chaos && $(BIN)/lienthong chaos $(ARGS) ## the slow suite: break things, lose nothing
 soundness: .venv/ready ; @SOUNDNESS_PAIRS=200000 $(BIN)/python -m pytest --numprocesses auto tests/soundness $(ARGS) ## prove the verdicts of release on two hundred thousand pairs
 up: .venv/ready ; @$(BIN)/lienthong up $(ARGS) ## start Kafka and PostgreSQL here
 down: .venv/ready ; @$(BIN)/lienthong down $(ARGS) ## stop them

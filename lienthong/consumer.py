@@ -10,20 +10,29 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from lienthong import metrics
+from lienthong.again import Again
 from lienthong.database import Pool
 from lienthong.dead_letters import Record
+from lienthong.ending import stop_consumer
 from lienthong.gate import Gate
 from lienthong.going_over import NotGoneOver, go_over
+from lienthong.held import Held, bytes_ahead
 from lienthong.lane import Lane
 from lienthong.login import renew
 from lienthong.logs import get_log
+from lienthong.missed import Missed
 from lienthong.odd_headers import read_odd_headers
-from lienthong.producer import CUT_OFF_SECONDS, abort_connections, connection_arguments, end_within
+from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
+from lienthong.silence import Silence, SilentReader
 from lienthong.turn import Reading, Turn
+from lienthong.unfolding import bound_unfolding
 
 COMMIT_SECONDS: Final = 0.5
 """Offsets are committed at most so often; what is handled in between is known to the inbox."""
+
+REBALANCE_MOST_SECONDS: Final = 330.0
+"""A group that finds itself for longer waits for nobody any more: members have five minutes to come back."""
 
 COMMIT_MOST_SECONDS: Final = 20.0
 """A commit that takes longer waits for news of the cluster that may never come: the reader starts afresh."""
@@ -34,9 +43,6 @@ GATHER_MOST_SECONDS: Final = 0.05
 GO_OVER_SECONDS: Final = 2.0
 """A group that may not begin with a newer major yet looks again after so long."""
 
-SILENT_SECONDS: Final = 60.0
-"""A reader with lag that receives nothing for so long is started afresh (aiokafka 1037)."""
-
 ASK_AGAIN_SECONDS: Final = 5.0
 """How often to ask whether a topic that was closed to us is open again."""
 
@@ -46,16 +52,12 @@ NOT_GRANTED: Final = (
 )
 
 
-class SilentReader(Exception):
-    """There is lag, and nothing arrives."""
-
-
 class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
     """One consumer group of a department, in this process."""
 
     def __init__(self, group: str, readings: Mapping[str, Reading], gate: Gate, settings: Settings) -> None:
         self.group = group
-        self.state = "starting"
+        self._state = "starting"
         self._readings = readings
         self._settings = settings
         self._lanes: dict[TopicPartition, Lane] = {}
@@ -64,21 +66,37 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Topics that no longer are ours to read: the group goes on with the others."""
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = Turn(group, readings, gate, settings)
+        self._held = Held(settings, max(map(gate.max_bytes, readings)))
+        self._again = Again(group, readings, self._turn, settings)
+        self._missed = Missed(group)
         # Held while records are being handled, so that a partition is given away between two turns only.
         self._at_work = asyncio.Lock()
         self._log = get_log(group=group)
 
+    @property
+    def state(self) -> str:
+        """Say "ok", or why it does not read, or not with effect."""
+        if self._state == "ok" and (why := self._turn.resting) is not None:
+            return f"resting: {why}"
+        return self._state
+
     async def run(self, pool: Pool, stopping: asyncio.Event) -> None:
-        """Read until told to stop; a reader that breaks is started afresh."""
+        """Read until told to stop; a reader that breaks is started afresh.
+
+        One that had to set too much aside stays stopped: whoever starts the service again has looked.
+        """
         wait = self._settings.back_off_seconds
         while not stopping.is_set():
+            if (why := self._turn.stopped) is not None:
+                await self._stay_stopped(why, stopping)
+                return
             try:
                 await self._session(pool, stopping)
                 wait = self._settings.back_off_seconds
             except NotGoneOver as error:
-                if self.state != (held := f"not gone over: {error.what()}"):
+                if self._state != (held := f"not gone over: {error.what()}"):
                     self._log.warning("going_over_held", reason=error.what(), remedy=error.fields["remedy"])
-                self.state, wait = held, GO_OVER_SECONDS
+                self._state, wait = held, GO_OVER_SECONDS
             except UnicodeDecodeError:
                 read_odd_headers()
                 self._log.warning(
@@ -86,7 +104,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 )
             except NOT_GRANTED as error:
                 self._closed |= _topics(error) & self._readings.keys()
-                self.state = f"not granted: {', '.join(sorted(self._closed)) or self.group}"
+                self._state = f"not granted: {', '.join(sorted(self._closed)) or self.group}"
                 self._log.error(
                     "reading_not_granted",
                     topics=sorted(self._closed or self._readings),
@@ -95,20 +113,31 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 is_open = self._closed and self._readings.keys() - self._closed
                 wait = self._settings.back_off_seconds if is_open else ASK_AGAIN_SECONDS
             except (kafka_errors.KafkaError, SilentReader, OSError, TimeoutError) as error:
-                self.state = f"interrupted: {type(error).__name__}"
+                self._state = f"interrupted: {type(error).__name__}"
                 self._log.warning("reader_interrupted", error=error, wait_seconds=wait)
             except Exception as error:  # a defect of ours: say so, keep the records, begin afresh
-                self.state = f"interrupted: {type(error).__name__}"
+                self._state = f"interrupted: {type(error).__name__}"
                 self._log.error("reader_failed", error=error, wait_seconds=wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), wait)
             wait = min(wait * 2, 5.0)
+
+    async def _stay_stopped(self, why: str, stopping: asyncio.Event) -> None:
+        self._state = f"stopped: {why}"
+        metrics.READERS_STOPPED.labels(self.group).inc()
+        self._log.error(
+            "reader_stopped",
+            reason=why,
+            remedy="Look at the dead letters, see to the cause, start the service again.",
+        )
+        await stopping.wait()
 
     def renew(self, password: str) -> bool:
         """Log in with this password from the next connection on; tells whether it is another one."""
         return self._consumer is not None and renew(self._consumer._client, password)  # noqa: SLF001
 
     async def _session(self, pool: Pool, stopping: asyncio.Event) -> None:
+        bound_unfolding()
         await go_over(self._settings, self.group, self._readings, pool, stopping)
         consumer = AIOKafkaConsumer(
             **connection_arguments(self._settings),
@@ -121,8 +150,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=int(self._settings.session_seconds * 200),
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=1_048_576,
-            fetch_max_bytes=8_388_608,
+            max_partition_fetch_bytes=bytes_ahead(self._settings),
+            fetch_max_bytes=8 * bytes_ahead(self._settings),
             check_crcs=True,
             # Partitions that `lienthong apply` adds are read from their beginning, this soon at the latest.
             metadata_max_age_ms=30_000,
@@ -133,18 +162,20 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer.subscribe([topic for topic in self._readings if topic not in self._closed], listener=self)
         try:
             await consumer.start()
-            self.state = f"not granted: {', '.join(sorted(self._closed))}" if self._closed else "ok"
-            await self._read(consumer, pool, stopping)
+            self._state = f"not granted: {', '.join(sorted(self._closed))}" if self._closed else "ok"
+            async with self._again.going(pool, self._at_work, self._lanes):
+                await self._read(consumer, pool, stopping)
         finally:
             self._consumer = None
-            await _stop(consumer, self._settings.stop_seconds)
+            await stop_consumer(consumer, self._settings.stop_seconds)
             self._lanes.clear()
             self._committed.clear()
 
     async def _read(self, consumer: AIOKafkaConsumer, pool: Pool, stopping: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
-        heard, committed, measured, asked = clock(), 0.0, 0.0, clock()
-        while not stopping.is_set():
+        committed, measured, asked = 0.0, 0.0, clock()
+        silence = Silence(self._settings.silent_seconds, clock())
+        while not stopping.is_set() and self._turn.stopped is None:
             if self._closed and clock() - asked >= ASK_AGAIN_SECONDS:
                 asked = clock()
                 if self._closed & await consumer.topics():
@@ -153,17 +184,22 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             self._hold_full_lanes(consumer)
             wakes_at = min((lane.wakes_at() for lane in self._lanes.values()), default=float("inf"))
             wait = max(wakes_at, self._turn.rests_until) - clock()
-            batches = await consumer.getmany(
-                timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000), max_records=self._settings.batch_records
-            )
+            # Nothing is lost when this is cut short: what it would give is taken without a pause.
+            async with asyncio.timeout(REBALANCE_MOST_SECONDS):
+                batches = await consumer.getmany(
+                    timeout_ms=int(max(0.0, min(wait, 0.2)) * 1_000),
+                    max_records=self._held.most_records(self._lanes),
+                )
             async with self._at_work:
                 began = clock()
                 if batches:
-                    heard = clock()
+                    silence.broken(began)
                 for partition, records in batches.items():
                     # A partition that was given away meanwhile is another's to handle.
                     if (lane := self._lanes.get(partition)) is not None:
-                        lane.take(_records(partition, records))
+                        first = records[0].offset
+                        await self._missed.look(consumer, partition, lane.next_offset, first, clock())
+                        self._held.take(lane, _records(partition, records))
                 await self._make_turn(pool, clock())
                 if clock() - committed >= COMMIT_SECONDS:
                     committed = clock()
@@ -174,9 +210,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             if clock() - measured >= 1.0:
                 measured = clock()
                 self._mind_closed(consumer)
-                lag = self._measure(consumer)
-                if lag and not self._is_held_up() and clock() - heard > SILENT_SECONDS:
-                    raise SilentReader
+                await self._measure(consumer)
+                await silence.look(consumer, consumer.assignment() - consumer.paused(), measured)
         async with self._at_work:
             await self._commit(consumer, self._lanes)
 
@@ -202,34 +237,33 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         if hidden:
             raise kafka_errors.TopicAuthorizationFailedError(hidden)
 
-    def _is_held_up(self) -> bool:
-        return any(lane.is_full or lane.parked_records for lane in self._lanes.values())
-
     def _hold_full_lanes(self, consumer: AIOKafkaConsumer) -> None:
         """Stop fetching where a lane is full, go on where it no longer is."""
         paused = consumer.paused()
-        full = {partition for partition, lane in self._lanes.items() if lane.is_full}
+        full = self._held.find_full(self._lanes)
         if ready := (paused - full) & consumer.assignment():
             consumer.resume(*ready)
         if hold := (full - paused) & consumer.assignment():
             consumer.pause(*hold)
 
-    def _measure(self, consumer: AIOKafkaConsumer) -> int:
+    async def _measure(self, consumer: AIOKafkaConsumer) -> None:
         lag: dict[str, int] = dict.fromkeys(self._readings, 0)
+        assigned = consumer.assignment()
         for partition, lane in self._lanes.items():
-            end = consumer.highwater(partition)
-            at = lane.commit_offset
-            if end is None:
+            if partition not in assigned:
                 continue
-            lag[partition.topic] += max(
-                0, end - (at if at is not None else self._committed.get(partition, end))
-            )
+            # Known from the first answer of the broker on; only then does the client know its place too.
+            if (end := consumer.highwater(partition)) is not None:
+                at = lane.commit_offset
+                lag[partition.topic] += max(
+                    0, end - (await consumer.position(partition) if at is None else at)
+                )
         for topic, records in lag.items():
             metrics.LAG_RECORDS.labels(topic, self.group).set(records)
         metrics.PARKED_RECORDS.labels(self.group).set(
             sum(lane.parked_records for lane in self._lanes.values())
         )
-        return sum(lag.values())
+        metrics.HELD_BYTES.labels(self.group).set(sum(lane.held_bytes for lane in self._lanes.values()))
 
     async def _commit(self, consumer: AIOKafkaConsumer, lanes: Mapping[TopicPartition, Lane]) -> None:
         offsets = {
@@ -261,30 +295,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Open a lane for each partition that is ours now."""
         for partition in assigned:
             self._lanes[partition] = Lane(self._settings)
+        if self._consumer is not None:
+            ahead = bytes_ahead(self._settings, len(self._lanes))
+            self._consumer._fetcher._max_partition_fetch_bytes = ahead  # noqa: SLF001
         self._log.info("partitions_assigned", count=len(self._lanes))
-
-
-async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
-    """Leave the group and stop, within bounds; a consumer that is stuck must not stay a member unseen."""
-    if not await end_within(consumer.stop(), within):
-        get_log().warning("consumer_abandoned", after_seconds=within)
-        await end_within(_cut_off(consumer), CUT_OFF_SECONDS)
-
-
-async def _cut_off(consumer: AIOKafkaConsumer) -> None:
-    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
-    tasks: list[asyncio.Task[Any] | None] = []
-    if coordinator is not None:
-        tasks += [coordinator._coordination_task, coordinator._heartbeat_task]  # noqa: SLF001
-        tasks.append(coordinator._commit_refresh_task)  # noqa: SLF001
-    if fetcher is not None:
-        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]  # noqa: SLF001
-    running = [task for task in tasks if task is not None]
-    for task in running:
-        task.cancel()
-    await abort_connections(consumer._client)  # noqa: SLF001
-    await asyncio.gather(*running, return_exceptions=True)
-    await consumer._client.close()  # noqa: SLF001
 
 
 def _records(partition: TopicPartition, fetched: Iterable[Any]) -> Iterable[Record]:

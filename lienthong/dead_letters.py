@@ -12,13 +12,28 @@ from lienthong import names
 from lienthong.database import Connection
 from lienthong.errors import Problem
 from lienthong.producer import OutgoingRecord
+from lienthong.sizes import LETTER_BYTES
 
 PREFIX: Final = "lt_"
 """Prefix of the headers that say where a dead letter came from and why; the original's own headers stay."""
 
+NO_KEY: Final = "none"
+"""What `lt_key` says where the record had no key, and its letter has to have one."""
+
 _VERSION: Final = version("lienthong")
 _PUT: Final = """
 INSERT INTO lienthong.dead_letter (topic, key, value, header_names, header_values) VALUES ($1, $2, $3, $4, $5)
+"""
+
+# The length of a value is known without reading it; the first letter is taken whatever its size.
+_FETCH: Final = """
+SELECT letter.* FROM (
+    SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (
+        SELECT seq, coalesce(octet_length(value), 0) AS bytes
+        FROM lienthong.dead_letter ORDER BY seq LIMIT $1
+    ) AS oldest
+) AS waiting JOIN lienthong.dead_letter AS letter USING (seq)
+WHERE waiting.before <= $2 ORDER BY seq
 """
 
 
@@ -61,6 +76,8 @@ def provenance(
         "last_at": last.isoformat(),
         "library": f"lienthong {_VERSION}",
     }
+    if record.key is None and record.value is None:
+        told["key"] = NO_KEY
     headers = [(f"{PREFIX}{name}", str(value).encode()) for name, value in told.items()]
     if reason.problems:
         headers.append((f"{PREFIX}problems", orjson.dumps([p.as_json() for p in reason.problems[:50]])))
@@ -96,8 +113,8 @@ async def put(
 
 
 async def fetch(db: Connection, most: int) -> list[tuple[int, OutgoingRecord]]:
-    """Fetch dead letters that wait for the broker, oldest first."""
-    rows = await db.fetch("SELECT * FROM lienthong.dead_letter ORDER BY seq LIMIT $1", most)
+    """Fetch dead letters that wait for the broker, oldest first, no more than there is room for."""
+    rows = await db.fetch(_FETCH, most, LETTER_BYTES)
     return [
         (
             row["seq"],

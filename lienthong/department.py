@@ -4,9 +4,9 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import UnionType
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import fast_depends
 import orjson
@@ -20,7 +20,11 @@ from lienthong.event import Data, Event, RawEvent, uuid7
 from lienthong.gate import Gate
 from lienthong.intake import Ready, Sift, Take
 from lienthong.overlap import NONE, Fact, Overlaps
+from lienthong.patience import NONE_OF_ITS_OWN, Patience
 from lienthong.turn import Reading
+
+if TYPE_CHECKING:
+    from lienthong.publisher import Publisher
 
 Handler = Callable[..., Awaitable[None]]
 H = TypeVar("H", bound=Handler)
@@ -65,7 +69,7 @@ class Department:
         """Topics whose handlers take plain dictionaries."""
         self.watched: set[tuple[str, type[Data]]] = set()
         """Topics and their classes, of which is counted which fields are read."""
-        self._clock = clock
+        self.clock = clock
         self.random = random
         self._gate: Gate | None = None
         self._overlaps = NONE
@@ -74,17 +78,39 @@ class Department:
 
     # What it declares
 
-    def reads(self, topic: str, *, purpose: str) -> Callable[[H], H]:
+    def reads(
+        self,
+        topic: str,
+        *,
+        purpose: str,
+        attempts: int | None = None,
+        give_up_after: timedelta | None = None,
+    ) -> Callable[[H], H]:
         """Handle the events of a topic that a contract grants for this purpose.
 
         The handler's first parameter is annotated `Event[SomeClass]`, or `Event[dict[str, Any]]`; a parameter
         annotated `Connection` gets the connection whose transaction holds inbox mark, effect and caused
         events; further parameters may use FastStream's `Depends`. It may be called again for an event whose
         transaction did not end; twice is the same as once.
+
+        Args:
+            topic: The topic's name.
+            purpose: The grant's purpose.
+            attempts: So often an event is tried whose handler raises `NotYet`, before it is set aside.
+            give_up_after: So long after its first try it is set aside. Where one of the two is named, the
+                other does not count; where none is, `LIENTHONG_ATTEMPTS` and `LIENTHONG_GIVE_UP_SECONDS` do.
         """
+        patience = Patience(attempts, give_up_after)
+        if (attempts is not None and attempts < 1) or (
+            give_up_after is not None and give_up_after <= timedelta(0)
+        ):
+            raise SettingsNotUsable(
+                reason=f"A handler of {topic} is to give up before its first try.",
+                remedy="Name at least one attempt, and a time after it.",
+            )
 
         def declare(handler: H) -> H:
-            self._declare(topic, purpose, _calling(handler, topic))
+            self._declare(topic, purpose, _calling(handler, topic), patience)
             self._watch(topic, _class_of(handler))
             return handler
 
@@ -124,7 +150,11 @@ class Department:
         return declare
 
     def _declare(
-        self, topic: str, purpose: str, handle: Callable[[RawEvent, Any, Connection], Awaitable[None]]
+        self,
+        topic: str,
+        purpose: str,
+        handle: Callable[[RawEvent, Any, Connection], Awaitable[None]],
+        patience: Patience = NONE_OF_ITS_OWN,
     ) -> None:
         if names.find_topic(topic) is None or not names.PURPOSE.fullmatch(purpose):
             raise SettingsNotUsable(
@@ -137,7 +167,16 @@ class Department:
             raise SettingsNotUsable(
                 reason=f"{group} has two handlers for {topic}.", remedy="Call the second from the first."
             )
-        topics[topic] = Reading(topic, group, handle)
+        topics[topic] = Reading(topic, group, handle, patience=patience)
+
+    def publisher(self, **options: Any) -> "Publisher":
+        """Publish without a database: facts wait on this machine's disk until the bus has them.
+
+        `async with department.publisher() as spool: await spool.publish(…)`; options are `Publisher`'s.
+        """
+        from lienthong.publisher import Publisher
+
+        return Publisher(self, **options)
 
     def app(self, *, tables: str = "") -> AsgiFastStream:
         """Put the service together: a FastStream ASGI application with health and metrics.
@@ -191,17 +230,9 @@ class Department:
         """
         topic = topic or getattr(data, "TOPIC", None) or ""
         gate = self._opened()
-        recorded_at = self._clock()
-        event_id = uuid7(recorded_at, self.random)
+        event_id = self.new_id()
         try:
-            gate.check_owner(self.name, topic, event_id)
-            self._overlaps.check_newest(topic, event_id)
-            value = _serialise(data)
-            key = _key(gate, topic, value)
-            event = self._envelope(
-                gate, topic, value, event_id, happened_at or recorded_at, recorded_at, key, subject
-            )
-            facts = self._told(gate, Fact(topic, event, gate.admit(self.name, event, topic)), subject)
+            facts = self.compose(topic, data, event_id, happened_at=happened_at, subject=subject)
             for fact in facts:
                 await self._check_references(db, gate, fact.topic, event_id, fact.data)
         except Refused as refusal:
@@ -210,19 +241,60 @@ class Department:
         await self._put(db, gate, facts)
         return event_id
 
+    def new_id(self) -> str:
+        """Make the id of an event that is recorded now."""
+        return uuid7(self.clock(), self.random)
+
+    def compose(
+        self,
+        topic: str,
+        data: Data | Mapping[str, Any],
+        event_id: str,
+        *,
+        happened_at: datetime | None = None,
+        subject: str | None = None,
+        sibling_id: Callable[[], str] | None = None,
+    ) -> tuple[Fact, ...]:
+        """Give a fact its envelope and lead it through the gate; twice, where a former major is told too.
+
+        Raises:
+            NotValid: with every problem.
+            Refused: the topic is not this department's.
+        """
+        gate, recorded_at = self._opened(), self.clock()
+        gate.check_owner(self.name, topic, event_id)
+        self._overlaps.check_newest(topic, event_id)
+        value = serialise(data)
+        key = _key(gate, topic, value)
+        event = self._envelope(
+            gate, topic, value, event_id, happened_at or recorded_at, recorded_at, key, subject
+        )
+        fact = Fact(topic, event, gate.admit(self.name, event, topic))
+        return self._told(gate, fact, subject, sibling_id)
+
+    def compose_tombstone(
+        self,
+        topic: str,
+        key: str,
+        event_id: str,
+        *,
+        happened_at: datetime | None = None,
+    ) -> tuple[Fact, ...]:
+        """Give a tombstone its envelope and lead it through the gate, as `compose` does a fact."""
+        gate, recorded_at = self._opened(), self.clock()
+        gate.check_owner(self.name, topic, event_id)
+        self._overlaps.check_newest(topic, event_id)
+        event = self._envelope(gate, topic, None, event_id, happened_at or recorded_at, recorded_at, key, key)
+        return self._told(gate, Fact(topic, event, gate.admit(self.name, event, topic)), None)
+
     async def retract(
         self, db: Connection, of: type[Data], key: str, *, happened_at: datetime | None = None
     ) -> str:
         """Retract a state: a tombstone for its key, with the transaction of `db`."""
         gate, topic = self._opened(), of.TOPIC
-        recorded_at = self._clock()
-        event_id = uuid7(recorded_at, self.random)
+        event_id = self.new_id()
         try:
-            self._overlaps.check_newest(topic, event_id)
-            event = self._envelope(
-                gate, topic, None, event_id, happened_at or recorded_at, recorded_at, key, key
-            )
-            facts = self._told(gate, Fact(topic, event, gate.admit(self.name, event, topic)), None)
+            facts = self.compose_tombstone(topic, key, event_id, happened_at=happened_at)
         except Refused as refusal:
             await self._tell(topic, event_id, refusal)
             raise
@@ -240,13 +312,13 @@ class Department:
         """Count the keys of a local copy of a state."""
         return await state.count(db, of.TOPIC)
 
-    def _told(self, gate: Gate, fact: Fact, subject: str | None) -> tuple[Fact, ...]:
+    def _told(
+        self, gate: Gate, fact: Fact, subject: str | None, sibling_id: Callable[[], str] | None = None
+    ) -> tuple[Fact, ...]:
         """Tell a fact on every topic that has it: its own, and the former major's while that is in force."""
         if (overlap := self._overlaps.find(fact.topic)) is None:
             return (fact,)
-        return overlap.tell(
-            gate, self.name, fact, subject, lambda: uuid7(fact.event.recorded_at, self.random)
-        )
+        return overlap.tell(gate, self.name, fact, subject, sibling_id or self.new_id)
 
     async def _put(self, db: Connection, gate: Gate, facts: Sequence[Fact]) -> None:
         if len(facts) == 1:
@@ -317,17 +389,22 @@ class Department:
             )
 
     async def _tell(self, topic: str, event_id: str, refusal: Refused) -> None:
-        for rule in {problem.rule for problem in refusal.problems} or {refusal.code}:
-            metrics.EVENTS_REFUSED.labels(topic, rule).inc()
+        count_refusal(topic, refusal)
         if self._refusals is not None:
             await self._refusals.tell(topic, event_id, refusal)
+
+
+def count_refusal(topic: str, refusal: Refused) -> None:
+    """Count a refusal under each rule that was broken."""
+    for rule in {problem.rule for problem in refusal.problems} or {refusal.code}:
+        metrics.EVENTS_REFUSED.labels(topic, rule).inc()
 
 
 def _nothing() -> None:
     """Stand in for the relay's nudge where no relay runs."""
 
 
-def _serialise(data: Data | Mapping[str, Any]) -> bytes:
+def serialise(data: Data | Mapping[str, Any]) -> bytes:
     """Write data as JSON; what JSON cannot hold is a problem like any other."""
     try:
         if isinstance(data, Data):

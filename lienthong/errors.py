@@ -6,6 +6,8 @@
     ├── BusNotUsable          the embedded bus or the cluster cannot be started, reached or changed
     ├── Refused               the gate, or the publisher's own check, said no: surely not written
     │   └── NotValid          … because the event has problems (all of them are listed)
+    ├── SpoolFull             a publisher's spool has no room (retriable): surely not written
+    ├── SpoolNotUsable        … or its file cannot be read or written
     ├── Undelivered           the broker did not confirm (retriable): the outcome is unknown
     ├── Unreadable            a record is not an event we know
     │   └── UnknownVersion    … yet: its schema version was frozen after ours (retriable)
@@ -128,6 +130,20 @@ class NotValid(Refused):
             f"{event or 'The event'} was refused, {count} problem{'s' if count != 1 else ''} against schema "
             f"{self.fields.get('schema_version') or '(unknown)'}: {listed(self.problems)}."
         )
+
+
+class SpoolFull(LienThongError):
+    """There is no room for a fact: surely not written, and welcome again later. Fields: `reason`."""
+
+    code = "spool-full"
+    retriable = True
+    remedy = "Nothing of it was written: make room, or let the bus be reached, and hand it in again."
+
+
+class SpoolNotUsable(LienThongError):
+    """The file of a spool is spoilt, out of reach or another's. Fields: `reason`, `remedy`."""
+
+    code = "spool-not-usable"
 
 
 class Undelivered(LienThongError):

@@ -85,6 +85,10 @@ class Gate:
         """Tell whether the newest record a key wins and a tombstone removes it."""
         return self._get(topic).is_state
 
+    def max_bytes(self, topic: str) -> int:
+        """The size that an event's data may have."""
+        return self._get(topic).max_bytes
+
     def references(self, topic: str) -> Mapping[str, tuple[str, str]]:
         """The paths of codes that another topic explains, each with (topic, field)."""
         return self._get(topic).references

@@ -8,9 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from lienthong import inbox
 from lienthong.database import Connection, Pool, borrow
+from lienthong.ending import stop_consumer
 from lienthong.errors import LienThongError, Unreadable
 from lienthong.event import read_record
 from lienthong.inbox import Identity
+from lienthong.lane import is_forged, place_of
 from lienthong.producer import connection_arguments
 from lienthong.settings import Settings
 from lienthong.turn import Reading
@@ -60,7 +62,7 @@ async def go_over(
             await consumer.start()
             await _verify(consumer, group, reading.topic, reading.former, pool, stopping)
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
 
 async def _verify(
@@ -134,9 +136,11 @@ def _told_alone(records: Sequence[Any]) -> list[Identity]:
             event = read_record(*place, record.key, record.value, record.headers)
         except Unreadable:
             # Known to the inbox by its place, like every record that is no event.
-            found.append((f"kafka:{record.topic}", f"{record.partition}/{record.offset}"))
+            found.append(place_of(record))
             continue
-        if event.sibling_id is None:
+        if is_forged(event, record.topic):
+            found.append(place_of(record))
+        elif event.sibling_id is None:
             found.append((event.source, event.id))
     return found
 

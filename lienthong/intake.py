@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lienthong import metrics, strict_json
-from lienthong.database import GONE, Connection, Pool, borrow, is_gone
+from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, is_gone
 from lienthong.errors import LienThongError, NotStrict
 from lienthong.logs import describe, get_log
 from lienthong.settings import Settings
@@ -88,6 +88,7 @@ class Intake:
         self, kind: str, take: Take, ready: Ready | None, settings: Settings, sift: Sift | None = None
     ) -> None:
         self.kind = kind
+        self.state = "ok"
         self._sift = sift
         self._take = take
         self._ready = ready
@@ -102,7 +103,9 @@ class Intake:
             try:
                 taken = await self.take_waiting(pool)
                 wait = self._settings.back_off_seconds
-            except (*GONE, OSError, TimeoutError) as error:
+                self.state = "ok"
+            except (*GONE, *CROSSED, OSError, TimeoutError) as error:
+                self.state = f"interrupted: {type(error).__name__}"
                 self._log.warning("intake_interrupted", error=error, wait_seconds=wait)
                 await _pause(stopping, wait)
                 wait = min(wait * 2, self._settings.back_off_most_seconds)

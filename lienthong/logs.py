@@ -3,6 +3,8 @@
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import orjson
@@ -40,6 +42,19 @@ def set_up_logs(level: str = "info") -> None:
     lines = logging.StreamHandler(sys.stdout)
     lines.setFormatter(_LibraryLines())
     logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
+
+
+@contextmanager
+def in_silence() -> Iterator[None]:
+    """Let nothing be logged while a command works: what matters is in its outcome."""
+    before, libraries = structlog.get_config(), logging.root.manager.disable
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        logging.disable(libraries)
 
 
 def _with_error(_: Any, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -46,6 +46,12 @@ EVENTS_SET_ASIDE: Final = Counter(
     ["topic", "group", "code"],
     registry=REGISTRY,
 )
+LETTERS_SENT_AGAIN: Final = Counter(
+    "lienthong_letters_sent_again_total",
+    "Dead letters that were sent again, by what came of it.",
+    ["topic", "group", "outcome"],
+    registry=REGISTRY,
+)
 EVENT_HANDLED_SECONDS: Final = Histogram(
     "lienthong_event_handled_seconds",
     "Time from fact recorded to fact handled.",
@@ -55,11 +61,29 @@ EVENT_HANDLED_SECONDS: Final = Histogram(
 )
 OUTBOX_RECORDS: Final = Gauge("lienthong_outbox_records", "Rows waiting in the outbox.", registry=REGISTRY)
 OUTBOX_AGE_SECONDS: Final = Gauge("lienthong_outbox_age_seconds", "Age of its oldest row.", registry=REGISTRY)
+SPOOL_RECORDS: Final = Gauge("lienthong_spool_records", "Facts waiting in the spool.", registry=REGISTRY)
+SPOOL_BYTES: Final = Gauge("lienthong_spool_bytes", "Bytes that they take.", registry=REGISTRY)
+SPOOL_AGE_SECONDS: Final = Gauge("lienthong_spool_age_seconds", "Age of its oldest fact.", registry=REGISTRY)
 LAG_RECORDS: Final = Gauge(
     "lienthong_lag_records", "Records not yet handled.", ["topic", "group"], registry=REGISTRY
 )
+RECORDS_MISSED: Final = Counter(
+    "lienthong_records_missed_total",
+    "Records that retention deleted before the group had read them.",
+    ["topic", "group"],
+    registry=REGISTRY,
+)
 PARKED_RECORDS: Final = Gauge(
     "lienthong_parked_records", "Records waiting for, or behind, a retry.", ["group"], registry=REGISTRY
+)
+HELD_BYTES: Final = Gauge(
+    "lienthong_held_bytes", "Memory of the records a reader holds, about.", ["group"], registry=REGISTRY
+)
+READERS_STOPPED: Final = Counter(
+    "lienthong_readers_stopped_total",
+    "Readers that stopped because too much had to be set aside.",
+    ["group"],
+    registry=REGISTRY,
 )
 FIELDS_READ: Final = Counter(
     "lienthong_fields_read_total",

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy
-from aiokafka.record.memory_records import _MemoryRecordsPy
+
+from lienthong.unfolding import Records, bound_unfolding
 
 
 class _Buffer(bytearray):
@@ -29,15 +30,15 @@ class _Batch(_DefaultRecordBatchPy):  # type: ignore[misc]
         return self
 
 
-class _Records(_MemoryRecordsPy):  # type: ignore[misc]
-    def next_batch(self, *_: Any) -> Any:
-        following = self._next_slice
-        if following is None or following[self.MAGIC_OFFSET] < 2:
-            return super().next_batch()
+class _Records(Records):
+    def open_batch(self, following: memoryview) -> Any:
+        if following[self.MAGIC_OFFSET] < 2:
+            return super().open_batch(following)
         self._cache_next()
         return _Batch(following)
 
 
 def read_odd_headers() -> None:
     """From now on, read with aiokafka's Python reader in this process: it is slower, and can be taught."""
+    bound_unfolding()
     fetcher.MemoryRecords = _Records

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,11 +18,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, true)
 """
 
 # A transaction that began earlier and has not ended may still write a row with a smaller seq: everything from
-# the oldest running transaction on waits, so that no row is overtaken or skipped unseen.
+# the oldest running transaction on waits, and so does everything behind a row that waits (a transaction may
+# get its number long before it writes). So no row is overtaken or skipped unseen.
 _FETCH: Final = """
 SELECT seq, id, aggregatetype, aggregateid, type, payload, source, subject, time, recorded, dataschema,
-    correlationid, causationid, traceparent, dataclassification, siblingid, admitted
-FROM lienthong.outbox WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY seq LIMIT $1
+    correlationid, causationid, traceparent, dataclassification, siblingid, admitted,
+    xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled
+FROM lienthong.outbox ORDER BY seq LIMIT $1
 """
 
 _COMPLETE: Final = """
@@ -103,7 +107,8 @@ async def tell_both(db: Connection, seq: int, event: RawEvent, former_topic: str
 
 async def fetch(db: Connection, most: int, source: str) -> list[OutboxRow]:
     """Fetch the rows that may be sent now, in order; `source` completes rows that other programs wrote."""
-    return [_row(row, source) for row in await db.fetch(_FETCH, most)]
+    rows = await db.fetch(_FETCH, most)
+    return [_row(row, source) for row in takewhile(itemgetter("settled"), rows)]
 
 
 def _row(row: Any, source: str) -> OutboxRow:

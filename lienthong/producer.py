@@ -1,18 +1,19 @@
 """Send records and hear, for each, one of three outcomes: acknowledged, not written, or unknown (hop 4)."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
-from aiokafka.client import AIOKafkaClient
 
 from lienthong import metrics
+from lienthong.ending import stop_producer
 from lienthong.login import mechanism_of, renew
 from lienthong.logs import get_log
 from lienthong.settings import Settings
+from lienthong.sizes import LETTER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,6 @@ LASTING: Final = (
     kafka_errors.CorruptRecordException,
 )
 """The broker will never take this record."""
-
-CUT_OFF_SECONDS: Final = 10.0
-"""A client that is cut off has nothing left to wait for: it takes moments on any machine."""
 
 TOPIC_SECONDS: Final = 5.0
 """A topic of which the brokers know nothing for so long is not there."""
@@ -111,15 +109,17 @@ class Producer:
             # What is sent in one go is in one batch already.
             linger_ms=0,
             max_batch_size=131_072,
-            # The contracts hold data to 256 KiB; headers come on top.
-            max_request_size=1_000_000,
-            request_timeout_ms=40_000,
+            # An event is held to its topic's limit by the broker, and to its contract's by the gate.
+            max_request_size=LETTER_BYTES,
+            # A broker that is frozen answers nobody: each question to it costs so long. What is sent again
+            # after that keeps its number, so the broker that leads by then knows it.
+            request_timeout_ms=5_000,
             retry_backoff_ms=100,
         )
         try:
             await client.start()
         except BaseException:
-            await _stop(client)
+            await stop_producer(client)
             raise
         self._client = client
 
@@ -132,7 +132,7 @@ class Producer:
         client, self._client = self._client, None
         self._reached.clear()
         if client is not None:
-            await _stop(client)
+            await stop_producer(client)
 
     async def send(self, records: Sequence[OutgoingRecord]) -> list[Outcome]:
         """Send records in order and wait for every outcome, at most `delivery_seconds`.
@@ -226,52 +226,3 @@ def _outcome_unsent(error: BaseException, *, known: bool) -> Outcome:
     if not known and isinstance(error, (TimeoutError, kafka_errors.KafkaTimeoutError)):
         return NotWritten("no broker knows the topic (`lienthong apply` makes it)", lasting=False)
     return _outcome(error)
-
-
-async def _stop(client: AIOKafkaProducer, within: float = 5.0) -> None:
-    """Stop a client that may wait for ever for what it still holds; the outbox has all of that."""
-    if not await end_within(client.stop(), within):
-        get_log().warning("producer_abandoned", after_seconds=within)
-        await end_within(_abandon(client), CUT_OFF_SECONDS)
-
-
-async def end_within(ending: Coroutine[Any, Any, None], seconds: float) -> bool:
-    """Let a client end, for so long at most; tells whether it did.
-
-    aiokafka's clients await tasks of their own that they have cancelled: that cancellation would go on to
-    whoever stops them, and end it without a word. An error of Kafka's while ending is of no account.
-    """
-    task = asyncio.create_task(ending)
-    try:
-        await asyncio.wait([task], timeout=seconds)
-    finally:
-        task.cancel()
-    if not task.done():
-        await asyncio.wait([task], timeout=seconds)
-        return False
-    if task.cancelled():
-        return False
-    error = task.exception()
-    if error is not None and not isinstance(error, kafka_errors.KafkaError):
-        raise error
-    return True
-
-
-async def _abandon(client: AIOKafkaProducer) -> None:
-    """End what waits for brokers that do not answer; the client would wait for its longest timeouts."""
-    await abort_connections(client.client)
-    await client._sender.close()  # noqa: SLF001
-    await client.client.close()
-
-
-async def abort_connections(client: AIOKafkaClient) -> None:
-    """Cut a client's connections, and let nothing wait for news of the cluster: there will be none."""
-    for connection in client._conns.values():  # noqa: SLF001
-        if connection.connected():
-            connection._writer.transport.abort()  # noqa: SLF001
-    await client.close()
-    asked, answered = client._md_update_fut, asyncio.get_running_loop().create_future()  # noqa: SLF001
-    for future in (asked, answered):
-        if future is not None and not future.done():
-            future.set_result(False)
-    client._md_update_fut = answered  # noqa: SLF001

@@ -1,9 +1,9 @@
 """Tell what the gate refused, without a data value, on `<department>.refusals` (hop 3)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import orjson
@@ -14,7 +14,7 @@ from lienthong.errors import Refused
 from lienthong.event import RawEvent
 from lienthong.logs import get_log
 
-SCHEMA_VERSION: Final = "1.0.0"
+SCHEMA_VERSION: Final = "1.1.0"
 
 
 class Refusals:
@@ -52,26 +52,35 @@ class Refusals:
 
     def _compose(self, topic: str, event_id: str, refusal: Refused) -> RawEvent:
         now = datetime.now(UTC)
-        notice_id = self._new_id(now)
-        value = {
-            "refused_id": event_id,
-            "refused_topic": topic[:200],
-            "code": refusal.code,
-            "schema_version": refusal.fields.get("schema_version"),
-            "problems": [problem.as_json() for problem in refusal.problems[:50]],
-        }
-        return RawEvent(
-            id=notice_id,
-            source=names.source(self._department),
-            type=names.event_type(self._department, names.REFUSAL),
-            subject=event_id,
-            time=now,
-            recorded_at=now,
-            dataschema=names.schema_uri(self._department, names.REFUSAL, SCHEMA_VERSION),
-            key=event_id,
-            classification="internal",
-            correlation_id=notice_id,
-            causation_id=None,
-            traceparent=None,
-            value=orjson.dumps(value),
-        )
+        return compose(self._department, about(topic, event_id, refusal), self._new_id(now), now)
+
+
+def about(topic: str, event_id: str, refusal: Refused) -> dict[str, Any]:
+    """Say what was refused and by which rules: identifiers, codes and paths only."""
+    return {
+        "refused_id": event_id,
+        "refused_topic": topic[:200],
+        "code": refusal.code,
+        "schema_version": refusal.fields.get("schema_version"),
+        "problems": [problem.as_json() for problem in refusal.problems[:50]],
+    }
+
+
+def compose(department: str, value: Mapping[str, Any], notice_id: str, now: datetime) -> RawEvent:
+    """Compose a notice: an event of the department whose gate said no, about the event it said no to."""
+    refused_id = str(value["refused_id"])
+    return RawEvent(
+        id=notice_id,
+        source=names.source(department),
+        type=names.event_type(department, names.REFUSAL),
+        subject=refused_id,
+        time=now,
+        recorded_at=now,
+        dataschema=names.schema_uri(department, names.REFUSAL, SCHEMA_VERSION),
+        key=refused_id,
+        classification="internal",
+        correlation_id=notice_id,
+        causation_id=None,
+        traceparent=None,
+        value=orjson.dumps(value),
+    )

@@ -8,9 +8,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from lienthong.ending import stop_consumer
 from lienthong.errors import BusNotUsable, Unreadable
 from lienthong.event import read_record
 from lienthong.shape import Circumstances, Shape
+from lienthong.unfolding import bound_unfolding
 
 
 @dataclass(slots=True)
@@ -91,6 +93,7 @@ async def fetch_newest(kafka: Mapping[str, Any], topic: str, most: int) -> list[
     Raises:
         BusNotUsable: when the broker cannot be reached, or does not have the topic.
     """
+    bound_unfolding()
     # Without a group every partition is ours.
     consumer = AIOKafkaConsumer(topic, **kafka, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
@@ -117,5 +120,5 @@ async def fetch_newest(kafka: Mapping[str, Any], topic: str, most: int) -> list[
             remedy="`lienthong status` says whether the bus runs; `lienthong apply` makes the topic.",
         ) from None
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
     return sorted(found, key=lambda record: record.timestamp)[-most:]

@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lienthong import contracts, metrics
 from lienthong.consumer import Reader
-from lienthong.database import GONE, Connection, Pool, open_pool_patiently, set_up_tables
+from lienthong.database import GONE, NOT_APPLIED, Connection, Pool, borrow, open_pool_patiently, set_up_tables
 from lienthong.department import Department
 from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import RawEvent, uuid7
@@ -38,6 +38,12 @@ RESTART_SECONDS: Final = 1.0
 PASSWORD_SECONDS: Final = 1.0
 """How often a service looks whether its password was rotated."""
 
+DATABASE_SECONDS: Final = 2.0
+"""How often a service asks whether its database answers."""
+
+DATABASE_ANSWER_SECONDS: Final = 5.0
+"""One that takes longer does not."""
+
 Scope = dict[str, Any]
 
 
@@ -48,6 +54,7 @@ class Service:
         self.department = department
         self.parts: dict[str, str] = {"service": "not started"}
         self.readers: list[Reader] = []
+        self.intakes: list[Intake] = []
         self._tables = tables
         self._root = root
         self._settings: Settings | None = None
@@ -87,7 +94,12 @@ class Service:
         url = settings.read_database_url
         url()  # what is wrong with it is said at once
         pool = await open_pool_patiently(
-            url, settings.database_connections, f"lienthong.{department.name}", log, self._stopping
+            url,
+            settings.database_connections,
+            f"lienthong.{department.name}",
+            log,
+            self._stopping,
+            settings.handler_seconds,
         )
         if pool is None:
             return  # told to stop while it waited
@@ -116,10 +128,12 @@ class Service:
             )
         for kind, (take, ready) in department.intakes.items():
             intake = Intake(kind, take, ready, settings, department.sifts.get(kind))
+            self.intakes.append(intake)
             self._tasks.append(
                 self._keep_running(f"intake {kind}", partial(intake.run, pool, self._stopping, relay.nudge))
             )
         self._tasks.append(self._keep_running("fields read", partial(self._enter_fields_read, pool)))
+        self._tasks.append(self._keep_running("database", partial(self._watch_database, pool)))
         self._tasks.append(self._keep_running("password", partial(self._follow_password, producer)))
         self.parts["service"] = "ok"
         tell_what_ends(department.readings, known)
@@ -134,6 +148,18 @@ class Service:
                 await asyncio.wait_for(self._stopping.wait(), FLUSH_SECONDS)
             with contextlib.suppress(*GONE, OSError, TimeoutError):  # then next time
                 await book.enter(pool, datetime.now(UTC))
+
+    async def _watch_database(self, pool: Pool) -> None:
+        """Ask from time to time whether the database answers: a part that waits for it may not know yet."""
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(DATABASE_ANSWER_SECONDS), borrow(pool) as db:
+                    await db.execute("SELECT 1")
+                self.parts.pop("database", None)
+            except (*GONE, *NOT_APPLIED, OSError, TimeoutError) as error:
+                self.parts["database"] = f"away: {type(error).__name__}"
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), DATABASE_SECONDS)
 
     async def _follow_password(self, producer: Producer) -> None:
         """Let whatever is connected go over to a password that was rotated; the next connection needs it."""
@@ -174,6 +200,7 @@ class Service:
         parts = dict(self.parts)
         if self._relay is not None:
             parts["relay"] = self._relay.state
+        parts |= {f"intake {intake.kind}": intake.state for intake in self.intakes}
         return parts | {f"reader {reader.group}": reader.state for reader in self.readers}
 
     async def keep_starting(self) -> None:

@@ -15,7 +15,7 @@ from lienthong.errors import BusNotUsable, SettingsNotUsable
 from lienthong.login import role_of
 
 PREFIX: Final = "LIENTHONG_"
-OUTSIDE: Final = frozenset({"LIENTHONG_ROOT", "LIENTHONG_DATA"})
+OUTSIDE: Final = frozenset({"LIENTHONG_ROOT", "LIENTHONG_DATA", "LIENTHONG_SPOOL"})
 """Where things lie on this machine: read before any settings are."""
 
 
@@ -61,7 +61,38 @@ class Settings(BaseSettings):
     ] = 1_000
     attempts: Annotated[
         int, Field(ge=1, le=100, description="Tries of a retriable failure before it is set aside.")
-    ] = 6
+    ] = 12
+    give_up_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=31_536_000,
+            description="A retriable failure so long after its first try is set aside; 0: only tries count.",
+        ),
+    ] = 0.0
+    set_aside_most: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="A reader that set so many of its last records aside stops; 0: never.",
+        ),
+    ] = 40
+    set_aside_window: Annotated[
+        int, Field(ge=1, le=10_000, description="How many of its last records are looked at for that.")
+    ] = 100
+    held_bytes: Annotated[
+        int,
+        Field(
+            ge=1_048_576,
+            le=1_073_741_824,
+            description="Memory for the records a reader holds; as much again is fetched ahead.",
+        ),
+    ] = 16_777_216
+    silent_seconds: Annotated[
+        float,
+        Field(gt=0, le=3_600, description="A reader that hears nothing for so long asks what it misses."),
+    ] = 60.0
     back_off_seconds: Annotated[
         float, Field(gt=0, le=600, description="Wait before the second try; then doubled.")
     ] = 0.2
@@ -75,6 +106,14 @@ class Settings(BaseSettings):
     idle_seconds: Annotated[
         float, Field(gt=0, le=60, description="Wait between looks at an empty outbox or intake.")
     ] = 0.1
+    stuck_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3_600,
+            description="Outbox rows that no transaction's end sets free for so long are told.",
+        ),
+    ] = 30.0
     delivery_seconds: Annotated[
         float,
         Field(gt=0, le=3_600, description="No acknowledgement for so long: the outcome is unknown, kept."),
@@ -82,6 +121,14 @@ class Settings(BaseSettings):
     session_seconds: Annotated[
         float, Field(ge=6, le=300, description="A reader silent for so long loses its partitions.")
     ] = 15.0
+    spool_bytes: Annotated[
+        int,
+        Field(
+            ge=65_536,
+            le=1_099_511_627_776,
+            description="Facts that wait in a publisher's spool; beyond that new ones get SpoolFull.",
+        ),
+    ] = 268_435_456
     stop_seconds: Annotated[
         float,
         Field(
@@ -97,6 +144,10 @@ class Settings(BaseSettings):
             raise ValueError("set LIENTHONG_PASSWORD_FILE (or LIENTHONG_PASSWORD)")
         if self.security_protocol == "SASL_PLAINTEXT" and (far := far_servers(self.bootstrap_servers)):
             raise ValueError(f"SASL_PLAINTEXT to {', '.join(far)} would send data in the clear: use SASL_SSL")
+        if self.set_aside_most > self.set_aside_window:
+            raise ValueError(
+                "LIENTHONG_SET_ASIDE_MOST is more than LIENTHONG_SET_ASIDE_WINDOW: it never comes"
+            )
         return self
 
     def read_password(self) -> str:
@@ -109,6 +160,11 @@ class Settings(BaseSettings):
     def read_database_url(self) -> str:
         """Give the database URL with its password in it, and the role that this password belongs to."""
         url = self.database_url.get_secret_value()
+        if not url:
+            raise SettingsNotUsable(
+                reason=f"{self.username} publishes through a spool, without a database.",
+                remedy="Set LIENTHONG_DATABASE_URL for a service.",
+            )
         if self.database_password_file is None:
             return url
         parts = urlsplit(url)
@@ -187,6 +243,23 @@ def load_settings(department: str, **given: Any) -> Settings:
             remedy="Name the PEM file of the authority that signed the brokers' certificates.",
         )
     return settings
+
+
+def load_limits(department: str) -> Settings:
+    """Read the environment for a publisher that may not know a bus yet: its limits and waits.
+
+    Raises:
+        SettingsNotUsable: a setting is out of bounds or misspelt.
+    """
+    nowhere = {"bootstrap_servers": "localhost", "username": department, "password": "", "database_url": ""}
+    return load_settings(department, **nowhere)
+
+
+def find_spool(department: str, data: Path | None = None) -> Path:
+    """Find the file of a department's spool: in LIENTHONG_SPOOL, or in `spool` of the data folder."""
+    told = os.environ.get("LIENTHONG_SPOOL")
+    folder = Path(told) if told else find_data(data) / "spool"
+    return folder / f"{department}.spool"
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -13,6 +13,7 @@ from lienthong.settings import PREFIX, Settings
 PLACES: Final = {
     "LIENTHONG_ROOT": "Folder that holds `contracts/` and `schemas/`; unset: this folder, or one above it.",
     "LIENTHONG_DATA": "Data folder of the embedded bus; unset: `.lienthong` in the root.",
+    "LIENTHONG_SPOOL": "Folder of the spools, on a disk of this machine; unset: `spool` in the data folder.",
 }
 """What is read before any settings are."""
 

@@ -23,10 +23,13 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("anywhere")
 
-PAIRS = 44
+PAIRS = 12
+"""So many scratch departments to begin with; more are made when they are needed."""
+
 SLOWEST_FIRST = ("journeys", "broker", "contracts", "soundness", "unit")
-TRACED = {"test_two_majors_side_by_side"}
-"""Journeys that go where no other test does: readers that go over."""
+LONGEST = "test_two_minutes_of_chaos"
+TRACED = {LONGEST, "test_two_majors_side_by_side"}
+"""Journeys that go where no other test does: the checker, and readers that go over."""
 
 TOGETHER = re.compile(r"\b(city: City|town: Town)\b")
 """What takes long to set up: every file that asks for it goes to one process."""
@@ -38,7 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # What they drive is driven by the other tests too; to trace it again doubles their time.
         if item.path.parent.name in {"journeys", "soundness"} and item.path.stem not in TRACED:
             item.add_marker(pytest.mark.no_cover)
-    items.sort(key=lambda item: (*SLOWEST_FIRST, item.path.parent.name).index(item.path.parent.name))
+    items.sort(
+        key=lambda item: (
+            item.path.stem != LONGEST,
+            (*SLOWEST_FIRST, item.path.parent.name).index(item.path.parent.name),
+        )
+    )
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]

@@ -4,10 +4,11 @@ from typing import Any, Final
 
 from lienthong import names
 from lienthong.catalogue.envelope import headers
-from lienthong.dead_letters import PREFIX
+from lienthong.dead_letters import NO_KEY, PREFIX
 from lienthong.event import JSON
 
 _TEXT: Final = {"type": "string"}
+_PLACE: Final = {"type": "integer", "minimum": 0}
 _PROBLEMS: Final = {
     "type": "array",
     "maxItems": 50,
@@ -26,6 +27,10 @@ _REFUSAL: Final = {
         "code": _TEXT,
         "schema_version": {"type": ["string", "null"]},
         "problems": _PROBLEMS,
+        "found_by": _TEXT
+        | {"description": "Nhóm đọc đã thấy lỗi. (The reading group that found it, on a published record.)"},
+        "partition": _PLACE | {"description": "Phân vùng của bản ghi. (The record's partition.)"},
+        "offset": _PLACE | {"description": "Vị trí của bản ghi. (The record's offset.)"},
     },
 }
 _LETTER: Final = {
@@ -44,7 +49,7 @@ _LETTER: Final = {
 
 
 def refusal_record(department: str) -> dict[str, Any]:
-    """Describe the notice that the gate refused one of a department's events."""
+    """Describe the notice that the gate refused an event: the department's own, or one that it read."""
     return {
         "name": names.event_type(department, "refusal"),
         "title": "Sự kiện bị từ chối (an event was refused)",
@@ -60,6 +65,7 @@ def dead_letter_record(group: str) -> dict[str, Any]:
     """Describe a record that a group set aside: its own bytes and headers, then ours."""
     told = {f"{PREFIX}{name}": _TEXT | {"description": means} for name, means in _LETTER.items()}
     told[f"{PREFIX}group"] |= {"const": group}
+    told[f"{PREFIX}key"] = {"const": NO_KEY, "description": "Bản ghi gốc không có khóa. (It had no key.)"}
     told[f"{PREFIX}problems"] = _TEXT | {
         "contentMediaType": JSON,
         "description": "Các lỗi, JSON. (The problems.)",

@@ -9,6 +9,7 @@ from lienthong.cluster.retirement import is_in_force, over
 from lienthong.cluster.state import Access, Desired, TopicShape
 from lienthong.contracts import Contract, Contracts, Grant
 from lienthong.errors import ContractsNotSound
+from lienthong.sizes import BATCH_BYTES, LETTER_BYTES
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -19,9 +20,6 @@ QUOTAS: Final = {
     "request_percentage": 400.0,
 }
 """What one department may take of each broker: far above any feed, below what would starve the others."""
-
-BATCH_BYTES: Final = 2**20
-"""A topic's limit is for a batch of events; the limit of one event is the contract's, and the gate's."""
 
 KEPT_DAYS: Final = 30
 """How long refusals stay, and dead letters of datasets that have no retention of their own."""
@@ -43,15 +41,17 @@ def desired(contracts: Contracts, brokers: int, today: date) -> Desired:
             reason=f"No department may be called {', '.join(taken)}: the name is the bus's own.",
             remedy="Choose another word for it.",
         )
-    opened = _by_access(grants)
-    past = _by_access([(c, g) for c in in_force for g in c.grants if g.until < today])
+    over_now = [(c, g) for c in in_force for g in c.grants if g.until < today]
+    opened, past, hearing = _by_access(grants), _by_access(over_now), _hearing(grants)
     return Desired(
         departments=departments,
         topics=dict(sorted(_topics(in_force, grants, departments, brokers))),
         access=frozenset(_access(departments, grants)),
         quotas={department: dict(QUOTAS) for department in sorted(departments)},
-        reasons={key: "; ".join(sorted(map(_told, those))) for key, those in opened.items()},
+        reasons={key: "; ".join(sorted(map(_told, those))) for key, those in opened.items()}
+        | {key: f"what its reader finds wrong on {_listed(those)}" for key, those in hearing.items()},
         ended={key: max(g.until for g in those) for key, those in past.items() if key not in opened},
+        unheard=frozenset(_hearing(over_now).keys() - hearing.keys()),
         waiting={name: c.status for name, c in contracts.contracts.items() if not is_in_force(c, today)},
         over={
             name: over(contracts, c, _shape(c, min(3, brokers)), frozenset(_readers(c, c.grants)))
@@ -72,8 +72,22 @@ def _by_access(grants: list[tuple[Contract, Grant]]) -> dict[tuple[str, str], li
     return found
 
 
+def _hearing(grants: list[tuple[Contract, Grant]]) -> dict[tuple[str, str], set[str]]:
+    """Let owners hear what their readers find wrong; by principal and target, with the topics it is about."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for contract, grant in grants:
+        if (owner := contract.topic.department) != grant.department:
+            which = (f"User:{owner}", f"topic {names.refusals_topic(grant.department)}")
+            found.setdefault(which, set()).add(str(contract.topic))
+    return found
+
+
 def _told(grant: Grant) -> str:
     return f"{grant.purpose}, until {grant.until}: {grant.legal_basis}"
+
+
+def _listed(topics: set[str]) -> str:
+    return ", ".join(sorted(topics))
 
 
 def in_sync(replication: int) -> str:
@@ -94,6 +108,7 @@ def _topics(
         # A dead letter is a copy of its record: it may not outlive the shortest-lived events the group reads.
         kept = [c.retention_seconds * 1000 for c, g in grants if g.group == group and not c.is_state]
         settings = _safe(copies) | _dated(min(kept, default=KEPT_DAYS * DAY_MS))
+        settings |= {"max.message.bytes": str(LETTER_BYTES)}
         yield names.dead_letter_topic(group), TopicShape(1, copies, settings)
 
 
@@ -151,6 +166,9 @@ def _access(departments: frozenset[str], grants: list[tuple[Contract, Grant]]) -
         yield Access(user, "group", own, "prefixed", "read")
     for contract, grant in grants:
         yield from _readers(contract, (grant,))
+    for principal, target in _hearing(grants):
+        for operation in ("describe", "read"):
+            yield Access(principal, "topic", target.removeprefix("topic "), "literal", operation)
 
 
 def _readers(contract: Contract, grants: tuple[Grant, ...]) -> Iterator[Access]:

@@ -250,7 +250,7 @@ def _access(wanted: Desired, found: Actual) -> Iterator[Change | Remark]:
             grant=of_this(missing),
             revoke=of_this(extra),
             reason=_why(wanted, (principal, target), closes=bool(of_this(extra))),
-            by_date=(principal, target) in wanted.ended and not of_this(missing),
+            by_date=(principal, target) in wanted.ended.keys() | wanted.unheard and not of_this(missing),
         )
     others: dict[tuple[str, str], list[str]] = {}
     for rule in sorted(found.access - wanted.access - extra):
@@ -281,6 +281,8 @@ def _why(wanted: Desired, which: tuple[str, str], *, closes: bool) -> str:
         return wanted.reasons[which]
     if closes and which in wanted.ended:
         return f"the grant's last day was {wanted.ended[which]}"
+    if closes and which in wanted.unheard:
+        return "its readers' last day is over"
     return "no contract grants it" if closes else "a department's own"
 
 

@@ -89,6 +89,8 @@ class Desired:
     """By principal and target: which grant opens it."""
     ended: Mapping[tuple[str, str], date] = field(default_factory=dict)
     """By principal and target: the last day of a grant that is over, where no other opens the same."""
+    unheard: frozenset[tuple[str, str]] = frozenset()
+    """By principal and target: owners that hear no more, since the last grant of their topics is over."""
     over: Mapping[str, Over] = field(default_factory=dict)
     """Datasets whose topic may go, by topic."""
     held: Mapping[str, str] = field(default_factory=dict)

@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaConsumer
 
 from lienthong.declare_once.account import Account, account_of, places
 from lienthong.declare_once.form import Form, Place
+from lienthong.ending import stop_consumer
+from lienthong.unfolding import bound_unfolding
 
 Progress = Callable[[int, int], None]
 """Told now and then: records read, records there are."""
@@ -109,13 +111,14 @@ async def sums(
         for topic in tally.form.topics:
             wanted.setdefault(topic, []).append(tally)
     if there := await _topics_there(kafka, wanted.keys()):
+        bound_unfolding()
         # Without a group every partition is ours.
         consumer = AIOKafkaConsumer(*there, **kafka, enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         try:
             await _read(consumer, wanted, on_progress)
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
     return [tally.sums() for tally in tallies]
 
 
@@ -126,7 +129,7 @@ async def _topics_there(kafka: Mapping[str, Any], wanted: Collection[str]) -> li
     try:
         return sorted(topic for topic in await consumer.topics() if topic in wanted)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 async def _read(

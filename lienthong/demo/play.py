@@ -31,6 +31,7 @@ from lienthong.embedded import folder
 from lienthong.embedded.bus import Bus
 from lienthong.embedded.jars import Progress
 from lienthong.embedded.ports import HOST
+from lienthong.ending import stop_consumer
 from lienthong.errors import BusNotUsable, LienThongError
 from lienthong.ledger import Ledger, draw_up
 from lienthong.ledger.topics import Show
@@ -208,10 +209,13 @@ class Play:
         await consumer.start()
         try:
             async for record in consumer:
-                topic = orjson.loads(record.value)["refused_topic"]
+                notice = orjson.loads(record.value)
+                if "found_by" in notice:
+                    continue  # a reader's word on what was published
+                topic = notice["refused_topic"]
                 self.story.refused[topic] = self.story.refused.get(topic, 0) + 1
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     def _weigh(self) -> None:
         """Note the memory of every process, where it is more than before."""

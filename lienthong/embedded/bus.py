@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from lienthong.embedded.jars import Progress, Silent, cache_folder, fetch_jars
 from lienthong.embedded.kafka import Node
 from lienthong.embedded.ports import (
     HOST,
+    Claims,
     choose_ports,
     is_free,
     load_ports,
@@ -40,11 +41,30 @@ class Bus:
     restarted, until `stop`. Both block and may be called from any thread.
     """
 
-    def __init__(self, data: Path, brokers: int | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        brokers: int | None = None,
+        *,
+        advertised: Mapping[str, int] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take a folder.
+
+        Args:
+            data: Everything the bus keeps is below it.
+            brokers: One or three; settled at the first start.
+            advertised: Ports, by `kafka-1` and so on, where clients are told to connect instead: something
+                stands in between.
+            settings: Settings of the brokers that differ from ours.
+        """
         self.data = data.resolve()
         self.brokers = brokers
+        self._advertised = dict(advertised or {})
+        self._settings = dict(settings or {})
         self.description: dict[str, Any] = {}
         self._lock: IO[str] | None = None
+        self._claims = Claims(cache_folder().parent / "ports")
         self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> Self:
@@ -77,6 +97,7 @@ class Bus:
     def stop(self) -> None:
         """Stop the brokers, then the database; what was acknowledged is on the disk."""
         self._stop_children()
+        self._claims.let_go()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -134,7 +155,7 @@ class Bus:
         assert self.brokers is not None
         file = self.data / "ports.json"
         noted = load_ports(file)
-        chosen = choose_ports(noted, usual_ports(self.brokers))
+        chosen = choose_ports(noted, usual_ports(self.brokers), claim=self._claims.claim)
         for name, port in noted.items():
             if chosen.get(name, port) != port:
                 progress.step(
@@ -154,7 +175,11 @@ class Bus:
         }
         nodes = [
             Node(
-                number, self.data / f"kafka-{number}", ports[f"kafka-{number}"], ports[f"controller-{number}"]
+                number,
+                self.data / f"kafka-{number}",
+                ports[f"kafka-{number}"],
+                ports[f"controller-{number}"],
+                self._advertised.get(f"kafka-{number}", 0),
             )
             for number in range(1, self.brokers + 1)
         ]
@@ -162,7 +187,9 @@ class Bus:
         java = find_java()
         progress.step("Starting Apache Kafka and PostgreSQL.")
         for node in nodes:
-            kafka.write_settings(node, nodes, secret["kafka-admin"], secret["kafka-controller"])
+            kafka.write_settings(
+                node, nodes, secret["kafka-admin"], secret["kafka-controller"], self._settings
+            )
         with ThreadPoolExecutor(1) as pool:
             initialising = pool.submit(postgres.initialise, server, secret["postgres"])
             kafka.format_nodes(nodes, cluster, secret["kafka-admin"], java, jars)
@@ -212,7 +239,7 @@ def find_java() -> Path:
 
 
 def _bootstrap_servers(nodes: list[Node]) -> str:
-    return ",".join(f"{HOST}:{node.port}" for node in nodes)
+    return ",".join(f"{HOST}:{node.known_port}" for node in nodes)
 
 
 def _describe(cluster: str, nodes: list[Node], server: Postgres) -> dict[str, Any]:

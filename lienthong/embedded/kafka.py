@@ -4,10 +4,11 @@ import base64
 import shutil
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from lienthong.embedded.ports import HOST
@@ -41,8 +42,12 @@ SETTINGS: Final = {
     "max.connections.per.ip": "2000",
     "auto.create.topics.enable": "false",
     "unclean.leader.election.enable": "false",
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
+    # As measured (docs/decisions/0034): a leader that dies is replaced, one that pauses for 3 s stays.
+    "broker.session.timeout.ms": "3500",
+    "broker.heartbeat.interval.ms": "250",
+    "controller.quorum.fetch.timeout.ms": "1500",
+    "controller.quorum.election.timeout.ms": "500",
+    "controller.quorum.election.backoff.max.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     "group.coordinator.append.linger.ms": "1",
     "offsets.retention.minutes": "43200",
@@ -58,6 +63,8 @@ SETTINGS: Final = {
     "num.recovery.threads.per.data.dir": "2",
 }
 
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -67,10 +74,17 @@ class Node:
     folder: Path
     port: int
     controller_port: int
+    advertised_port: int = 0
+    """Where clients and other brokers are told to connect, if not at `port`: something stands in between."""
 
     @property
     def name(self) -> str:
         return f"kafka-{self.number}"
+
+    @property
+    def known_port(self) -> int:
+        """The port that clients know."""
+        return self.advertised_port or self.port
 
     @property
     def settings(self) -> Path:
@@ -108,7 +122,9 @@ def new_cluster_id() -> str:
             return text
 
 
-def write_settings(node: Node, nodes: Sequence[Node], admin: str, controller: str) -> None:
+def write_settings(
+    node: Node, nodes: Sequence[Node], admin: str, controller: str, settings: Mapping[str, str] = NONE
+) -> None:
     """Write what a node reads at its start. The quorum is static, so that its ports may change."""
     copies = str(min(3, len(nodes)))
     in_sync = "2" if len(nodes) == 3 else "1"
@@ -117,7 +133,7 @@ def write_settings(node: Node, nodes: Sequence[Node], admin: str, controller: st
         "node.id": str(node.number),
         "controller.quorum.voters": voters,
         "listeners": f"CLIENTS://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}",
-        "advertised.listeners": f"CLIENTS://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}",
+        "advertised.listeners": f"CLIENTS://{HOST}:{node.known_port},CONTROLLER://{HOST}:{node.controller_port}",
         # Relative to the working folder: Kafka reads its files as Latin-1 and splits this at commas,
         # and a folder may well be called "Liên Thông".
         "log.dirs": node.records.name,
@@ -139,7 +155,7 @@ def write_settings(node: Node, nodes: Sequence[Node], admin: str, controller: st
     }
     node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     node.log.parent.mkdir(exist_ok=True)
-    lines = [f"{name}={value}" for name, value in {**SETTINGS, **own}.items()]
+    lines = [f"{name}={value}" for name, value in {**SETTINGS, **own, **settings}.items()]
     write_private(node.settings, "\n".join(lines) + "\n")
     write_private(node.folder / "log4j2.properties", _log_settings())
 

@@ -2,10 +2,10 @@
 
 import fcntl
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import orjson
 
@@ -30,6 +30,37 @@ def turn_to_choose(folder: Path) -> Iterator[None]:
     with (folder / "ports.lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         yield
+
+
+class Claims:
+    """The ports of one bus, also while nobody listens there: a child that died is about to come back.
+
+    Another bus of this user that starts meanwhile chooses others. A claim ends with its process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[int, IO[str]] = {}
+
+    def claim(self, port: int) -> bool:
+        """Claim a port, or find that another bus has."""
+        if port in self._held:
+            return True
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = (self._folder / str(port)).open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        self._held[port] = file
+        return True
+
+    def let_go(self) -> None:
+        """End every claim."""
+        for file in self._held.values():
+            file.close()
+        self._held.clear()
 
 
 def is_free(port: int) -> bool:
@@ -64,12 +95,17 @@ def load_ports(file: Path) -> dict[str, int]:
     return {name: port for name, port in noted.items() if isinstance(port, int) and 0 < port < 1 << 16}
 
 
-def choose_ports(noted: Mapping[str, int], usual: Mapping[str, int], reach: int = REACH) -> dict[str, int]:
+def choose_ports(
+    noted: Mapping[str, int],
+    usual: Mapping[str, int],
+    reach: int = REACH,
+    claim: Callable[[int], bool] = lambda _: True,
+) -> dict[str, int]:
     """Choose a free port for each listener: the one noted before, else the usual, else one near it."""
     chosen: dict[str, int] = {}
     for name, port in usual.items():
         candidates = (noted.get(name, port), *range(port, port + reach))
-        chosen[name] = _first_free(name, candidates, set(chosen.values()))
+        chosen[name] = _first_free(name, candidates, set(chosen.values()), claim)
     return chosen
 
 
@@ -78,10 +114,10 @@ def note_ports(file: Path, chosen: Mapping[str, int]) -> None:
     write_private(file, orjson.dumps(chosen, option=orjson.OPT_INDENT_2).decode())
 
 
-def _first_free(name: str, candidates: Iterable[int], taken: set[int]) -> int:
+def _first_free(name: str, candidates: Iterable[int], taken: set[int], claim: Callable[[int], bool]) -> int:
     port = 0
     for port in candidates:
-        if port not in taken and is_free(port):
+        if port not in taken and is_free(port) and claim(port):
             return port
     raise BusNotUsable(
         reason=f"No free port was found for {name} on {HOST}, up to {port}.",

@@ -1,6 +1,7 @@
 """Balance the books: each source against its topics, each topic against its readers and their effects."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from lienthong.ledger.books import Source
 from lienthong.ledger.identity import spell
 from lienthong.ledger.problems import iter_problems
 from lienthong.ledger.reading import read_books
+from lienthong.ledger.spools import NOTHING, SpoolBooks
 from lienthong.ledger.topics import Log, Show, make_logs, read_topics
 
 
@@ -27,6 +29,7 @@ async def balance(
     databases: Mapping[str, Connection],
     kafka: Mapping[str, Any],
     show: Show = _quietly,
+    spools: Mapping[str, SpoolBooks] = MappingProxyType({}),
 ) -> Ledger:
     """Balance the books of a city.
 
@@ -35,12 +38,14 @@ async def balance(
         databases: A connection to each department's database, as that department.
         kafka: aiokafka arguments of a user that may read everything.
         show: Told how far it is.
+        spools: What departments published without a database.
     """
     ledger = Ledger()
     sources: dict[str, Source] = {}
     for number, (department, db) in enumerate(databases.items()):
         show("sources", number, len(databases))
         source = sources[department] = await books.fetch_source(db)
+        source.add(spools.get(department, NOTHING))
         ledger.waiting[department] = source.waiting
         ledger.intake_problems[department] = source.intake_problems
         ledger.progress |= source.progress
@@ -87,11 +92,11 @@ async def _read_source(
     account.latency = source.published_after.get(account.topic)
     lost = facts - log.keys.keys()
     if lost:
-        places = await books.fetch_places(db, account.topic, lost)
+        places = await books.fetch_places(db, account.topic, lost) | source.places.get(account.topic, {})
         gone_by = {
             event
             for event, (partition, offset) in places.items()
-            if contract.is_state or offset < log.begins.get(partition, 0)
+            if event in lost and (contract.is_state or offset < log.begins.get(partition, 0))
         }
         account.gone_by = len(gone_by)
         lost -= gone_by
@@ -138,9 +143,14 @@ def _count_letters(ledger: Ledger, logs: Mapping[str, Log]) -> None:
 
 
 def count_refusals(ledger: Ledger, notices: list[bytes]) -> None:
-    """Count refusals by the topic they were meant for, and by rule; strangers' are passed over."""
+    """Count refusals by the topic they were meant for, and by rule; strangers' are passed over.
+
+    So is what a reader found wrong on a topic: that was published, and is in the reader's account.
+    """
     for value in notices:
         notice = orjson.loads(value)
+        if "found_by" in notice:
+            continue
         account = ledger.topics.get(notice.get("refused_topic", ""))
         if account is not None:
             rules = {problem["rule"] for problem in notice.get("problems", ())} or {notice.get("code", "")}

@@ -8,6 +8,7 @@ from typing import Any, Final
 from lienthong.database import Connection
 from lienthong.ledger.account import Latency
 from lienthong.ledger.identity import identity, spell
+from lienthong.ledger.spools import Place, SpoolBooks
 
 AT_ONCE: Final = 10_000
 
@@ -57,6 +58,17 @@ class Source:
     progress: dict[str, dict[str, int]] = field(default_factory=dict)
     published_after: dict[str, Latency] = field(default_factory=dict)
     handled_after: dict[tuple[str, str], Latency] = field(default_factory=dict)
+    places: dict[str, dict[bytes, Place]] = field(default_factory=dict)
+    """Where the broker confirmed what came through a spool."""
+
+    def add(self, spool: SpoolBooks) -> None:
+        """Add what the department published without its database."""
+        for topic, facts in spool.facts():
+            self.facts.setdefault(topic, set()).update(facts)
+            self.waiting += len(spool.waiting.get(topic, ()))
+            if self.noted is not None:
+                self.noted.setdefault(topic, set()).update(spool.sent.get(topic, {}))
+        self.places = spool.sent
 
 
 async def fetch_source(db: Connection) -> Source:

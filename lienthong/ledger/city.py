@@ -15,6 +15,7 @@ from lienthong.database import Connection
 from lienthong.ledger import books
 from lienthong.ledger.account import Ledger
 from lienthong.ledger.balance import balance
+from lienthong.ledger.spools import read_spools
 from lienthong.ledger.topics import Show
 from lienthong.settings import embedded_environment, load_bus
 
@@ -42,7 +43,7 @@ async def draw_up(contracts: Contracts, data: Path, show: Show, patience_seconds
     kafka = admin_connection(data).for_aiokafka()
     async with _open(contracts.departments, data) as databases:
         await _wait_for_quiet(databases.values(), patience_seconds, show)
-        return await balance(contracts, databases, kafka, show)
+        return await balance(contracts, databases, kafka, show, read_spools(data / "spool"))
 
 
 @asynccontextmanager

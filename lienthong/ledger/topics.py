@@ -7,7 +7,9 @@ from typing import Any, Final
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from lienthong.ending import stop_consumer
 from lienthong.ledger.identity import identity
+from lienthong.unfolding import bound_unfolding
 
 Show = Callable[[str, int, int], None]
 """Told how far the account is: what is being read, so many done, of so many."""
@@ -62,6 +64,7 @@ async def read_topics(kafka: Mapping[str, Any], logs: Mapping[str, Log], show: S
         logs: What to keep, by topic.
         show: Told how far it is.
     """
+    bound_unfolding()
     # Without a group every partition is ours.
     consumer = AIOKafkaConsumer(
         *logs, **kafka, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_bytes=8_388_608
@@ -85,7 +88,7 @@ async def read_topics(kafka: Mapping[str, Any], logs: Mapping[str, Log], show: S
                     left.discard(partition)
             show("topics", sum(log.records for log in logs.values()), total)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 def _identify(headers: Mapping[str, bytes], value: bytes | None, place: bytes) -> bytes:

@@ -3,14 +3,15 @@
 import random
 import shutil
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from string import ascii_lowercase
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import AwareDatetime
 
 from lienthong import Data
+from lienthong.contracts import load_contracts
 from lienthong.contracts.release import release
 
 DEPARTMENT = """
@@ -201,31 +202,44 @@ class City:
     data: Path
     left: list[int] = field(default_factory=list)
 
+    taken: int = -1
+    """The number that was handed out last."""
+
+    more: ClassVar[int] = 12
+    """So many are made at once when there are none left; each takes half a second of a busy machine."""
+
     def take(self) -> Pair:
         """Hand out a pair that no test has had."""
-        number = self.left.pop(0)
-        publisher, reader = _name("p", number), _name("r", number)
-        return Pair(
-            publisher,
-            reader,
-            self.data,
-            self.root,
-            type(
-                "Thing",
-                (Thing,),
-                {"TOPIC": f"{publisher}.thing-noted.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
-            ),
-            type(
-                "Place",
-                (Place,),
-                {"TOPIC": f"{publisher}.place.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
-            ),
-            type(
-                "Counted",
-                (Counted,),
-                {"TOPIC": f"{reader}.thing-counted.v1", "__annotations__": {"TOPIC": ClassVar[str]}},
-            ),
-        )
+        if not self.left:
+            self._make(range(self.taken + 1, self.taken + 1 + self.more))
+        self.taken = number = self.left.pop(0)
+        return pair_of(_name("p", number), _name("r", number), self.data, self.root)
+
+    def _make(self, numbers: range) -> None:
+        from lienthong.cluster.apply import apply_contracts
+
+        for number in numbers:
+            add_pair(self.root, number)
+        release(self.root)
+        apply_contracts(load_contracts(self.root), self.data, date(2026, 1, 1))
+        self.left += numbers
+
+
+def pair_of(publisher: str, reader: str, data: Path, root: Path) -> Pair:
+    """Give a pair of which only the names are known: in another process, say."""
+
+    def at(kind: type[Data], topic: str) -> Any:
+        return type(kind.__name__, (kind,), {"TOPIC": topic, "__annotations__": {"TOPIC": ClassVar[str]}})
+
+    return Pair(
+        publisher,
+        reader,
+        data,
+        root,
+        at(Thing, f"{publisher}.thing-noted.v1"),
+        at(Place, f"{publisher}.place.v1"),
+        at(Counted, f"{reader}.thing-counted.v1"),
+    )
 
 
 _RUN = "".join(random.choices(ascii_lowercase, k=3))

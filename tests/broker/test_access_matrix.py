@@ -1,8 +1,9 @@
 """Every department × topic or group × operation, tried with a plain Kafka client that is not our library.
 
 What is expected is read from the contracts here, not from what `apply` computes: who owns a topic may write
-and read it, who holds a grant may read it, and all else is refused by the broker itself. No probe leaves a
-record or a change: a write is longer than any topic takes, which the broker says only to those who may write.
+and read it, who holds a grant may read it, its owner may read what they refuse of it, and all else is refused
+by the broker itself. No probe leaves a record or a change: a write is longer than any topic takes, which the
+broker says only to those who may write.
 """
 
 import logging
@@ -49,6 +50,7 @@ from lienthong.contracts import Contracts, load_contracts
 TODAY = date(2026, 1, 1)
 WITHIN = 10.0
 TOO_LONG = bytes(1_200_000)
+TOO_LONG_A_LETTER = bytes(9_600_000)
 """More than any topic takes: the broker looks at rights first, and at length before it writes."""
 
 ALLOWED = "allowed"
@@ -104,6 +106,8 @@ def read_city(contracts: Contracts, data: Path) -> City:
     readers: dict[str, set[str]] = {}
     for topic, grant in grants:
         readers.setdefault(topic, set()).add(grant.department)
+        # And the owner hears what its reader finds wrong.
+        readers.setdefault(f"{grant.department}.refusals", set()).add(topic.partition(".")[0])
     topics = {str(c.topic): c.topic.department for c in contracts.contracts.values()}
     topics |= {f"{department}.refusals": department for department in departments}
     topics |= {f"{g.department}.{g.purpose}.dlt": g.department for _, g in grants}
@@ -140,7 +144,7 @@ def try_everything(city: City, department: str) -> Answers:
 
 def try_writes(city: City, department: str) -> Answers:
     producer = Producer(
-        city.client(department) | {"message.max.bytes": 4_000_000, "message.timeout.ms": 10_000}
+        city.client(department) | {"message.max.bytes": 12_000_000, "message.timeout.ms": 10_000}
     )
     heard: Answers = {}
     for topic in city.topics:
@@ -150,7 +154,13 @@ def try_writes(city: City, department: str) -> Answers:
             heard["write", topic] = ALLOWED if error.code() == KafkaError.MSG_SIZE_TOO_LARGE else error.name()
 
         try:
-            producer.produce(topic, TOO_LONG, key=b"k", partition=0, on_delivery=hear)
+            producer.produce(
+                topic,
+                TOO_LONG_A_LETTER if topic.endswith(".dlt") else TOO_LONG,
+                key=b"k",
+                partition=0,
+                on_delivery=hear,
+            )
         except KafkaException as refused:
             # The client has heard the refusal already, from the topic's metadata.
             hear(refused.args[0], None)

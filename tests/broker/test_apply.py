@@ -124,7 +124,11 @@ def test_a_grant_that_is_taken_back_closes_the_topic_at_once(town):
     town.write(town.writer)
     town.read(town.reader)
     plan = town.apply(grants=())
-    assert [(c.before, c.after) for c in plan.changes] == [("describe, read", "nothing")]
+    assert {(c.name, c.before, c.after) for c in plan.changes} == {
+        (f"{town.reader} → topic {town.topic}", "describe, read", "nothing"),
+        # And its owner hears no more of what that reader finds wrong.
+        (f"{town.writer} → topic {town.reader}.refusals", "describe, read", "nothing"),
+    }
     with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
         town.read(town.reader)
 

@@ -10,7 +10,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from lienthong import names
+from lienthong import complaints, names
 from lienthong.catalogue import Brokers, Catalogue, asyncapi, read_catalogue
 from lienthong.catalogue.data_schema import data_schema
 from lienthong.cluster.desired import desired
@@ -18,7 +18,9 @@ from lienthong.contracts.release import release
 from lienthong.dead_letters import Reason, Record, provenance
 from lienthong.errors import ContractsNotSound, NotValid, Problem
 from lienthong.event import read_record, to_headers, uuid7
+from lienthong.lane import take_up
 from lienthong.refusals import Refusals
+from lienthong.testing import Notebook
 from tests.unit.contract_city import INSPECTION, MARKET, City
 
 ROOT = Path(__file__).parents[2]
@@ -221,10 +223,23 @@ def test_a_refusal_as_it_is_really_told_fits_its_description(departments):
     validator(described["headers"]).validate({name: value.decode() for name, value in to_headers(raw)})
 
 
+async def test_what_a_reader_finds_wrong_as_it_is_really_told_fits_the_same_description(departments):
+    taken = take_up(Record("health.birth-notified.v1", 0, 7, 0, b"k", b"{}", []))
+    assert taken.unreadable is not None
+    notebook = Notebook()
+    await complaints.tell(notebook, "justice.birth-registration", taken, taken.unreadable)
+    assert notebook.facts() == ["justice.refusals"]
+    ((_, values),) = notebook.written
+    described = departments["justice"]["components"]["messages"]["justice.refusals"]
+
+    validator(described["payload"]).validate(orjson.loads(values[4]))
+    assert orjson.loads(values[4]).keys() <= described["payload"]["properties"].keys()
+
+
 def test_a_dead_letter_as_it_is_really_written_fits_its_description(departments):
     group = "justice.birth-registration"
     described = departments["justice"]["components"]["messages"][f"{group}.dlt"]["headers"]
-    record = Record("health.birth-notified.v1", 0, 7, 0, b"k", b"{}", [])
+    record = Record("health.birth-notified.v1", 0, 7, 0, None, None, [])
     reason = Reason("not-handled", "No such unit.", (Problem("/unit_code", "reference", "unknown"),))
     when = datetime(2026, 1, 1, tzinfo=UTC)
 

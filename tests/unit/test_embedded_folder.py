@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lienthong.embedded import Bus, find_bus, folder
-from lienthong.embedded.ports import HOST, choose_ports, load_ports, note_ports, usual_ports
+from lienthong.embedded.ports import HOST, Claims, choose_ports, load_ports, note_ports, usual_ports
 from lienthong.embedded.ready import find_trouble, not_started
 from lienthong.embedded.secret import load_or_generate
 from lienthong.embedded.supervisor import end_stray
@@ -39,6 +39,19 @@ def test_a_port_of_the_last_start_is_kept_while_it_is_free(listener: int) -> Non
 def test_two_listeners_never_get_the_same_port(listener: int) -> None:
     chosen = choose_ports({}, {"kafka-1": listener, "kafka-2": listener, "postgres": listener}, reach=50)
     assert len(set(chosen.values())) == 3
+
+
+def test_a_port_whose_broker_is_about_to_come_back_is_not_taken_by_another_bus(tmp_path: Path) -> None:
+    one, other = Claims(tmp_path / "ports"), Claims(tmp_path / "ports")
+    # Below the range from which systems give out passing ports.
+    first = choose_ports({}, {"kafka-1": 12_000}, claim=one.claim)["kafka-1"]
+    assert choose_ports({}, {"kafka-1": first}, reach=50, claim=one.claim) == {"kafka-1": first}
+    assert (
+        choose_ports({"kafka-1": first}, {"kafka-1": first}, reach=50, claim=other.claim)["kafka-1"] > first
+    )
+    one.let_go()
+    assert choose_ports({}, {"kafka-1": first}, reach=50, claim=other.claim) == {"kafka-1": first}
+    other.let_go()
 
 
 def test_no_free_port_gets_a_sentence_that_says_what_to_do(listener: int) -> None:

@@ -19,6 +19,8 @@ from lienthong.errors import (
     Problem,
     Refused,
     SettingsNotUsable,
+    SpoolFull,
+    SpoolNotUsable,
     Undelivered,
     UnknownVersion,
     Unreadable,
@@ -64,6 +66,16 @@ SENTENCES = {
         {**EVENT, "reason": "The broker did not confirm within 30 s"},
         "The broker did not confirm within 30 s.",
         "The outbox keeps the event and sends it again by itself.",
+    ),
+    SpoolFull: (
+        {"reason": "The spool of trade is full: 7 facts wait for the bus"},
+        "The spool of trade is full: 7 facts wait for the bus.",
+        "Nothing of it was written: make room, or let the bus be reached, and hand it in again.",
+    ),
+    SpoolNotUsable: (
+        {"reason": "The spool of trade is spoilt.", "remedy": "Name another folder."},
+        "The spool of trade is spoilt.",
+        "Name another folder.",
     ),
     Unreadable: (
         {**PLACE, "problems": (Problem("id", "attribute", "the attribute is missing"),)},
@@ -123,7 +135,7 @@ def test_codes_are_stable_words_and_unique():
 
 
 def test_what_may_heal_by_itself_is_retriable_and_nothing_else():
-    assert {kind for kind in tree() if kind.retriable} == {Undelivered, UnknownVersion, NotYet}
+    assert {kind for kind in tree() if kind.retriable} == {SpoolFull, Undelivered, UnknownVersion, NotYet}
 
 
 @pytest.mark.parametrize("kind", SENTENCES, ids=lambda kind: kind.__name__)

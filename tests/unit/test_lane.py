@@ -23,6 +23,26 @@ def lane() -> Lane:
     )
 
 
+def test_twelve_tries_reach_beyond_a_minute() -> None:
+    """However the dice of the waits fall: what is away for a minute is no reason to set a record aside."""
+    settings = Settings(
+        bootstrap_servers="127.0.0.1:9092",
+        username="health",
+        password="secret",
+        database_url="postgresql://health@127.0.0.1/health",
+        security_protocol="SASL_PLAINTEXT",
+        attempts=12,
+    )
+    lane = Lane(settings)
+    lane.take(records("a"))
+    now = 0.0
+    for _ in range(settings.attempts - 1):
+        assert offsets(lane.choose(10, now)) == [0]
+        lane.settle([Fate.AGAIN], now)
+        now = lane.wakes_at()
+    assert now > 60.0
+
+
 def records(*keys: str) -> list[Record]:
     """Records without an envelope: a lane does not care, a key is enough."""
     return [
@@ -72,3 +92,25 @@ def test_a_key_that_is_parked_keeps_its_later_records_behind_it(lane: Lane) -> N
     lane.take(later)
     assert offsets(lane.choose(10, now=0.0)) == [1]
     assert lane.parked_records == 2
+
+
+def test_what_a_lane_holds_is_what_is_neither_handled_nor_set_aside(lane: Lane) -> None:
+    lane.take(records("a", "b", "a", "c"))
+    whole = lane.held_bytes
+    assert whole > 4 * 1_000
+    lane.choose(10, now=0.0)
+    lane.settle([Fate.AGAIN, Fate.HANDLED, Fate.BEHIND, None], now=0.0)
+    assert lane.held_bytes == whole * 3 / 4
+    lane.choose(10, now=100.0)
+    lane.settle([Fate.SET_ASIDE, Fate.HANDLED], now=100.0)
+    lane.choose(10, now=100.0)
+    lane.settle([Fate.REPEATED], now=100.0)
+    assert lane.held_bytes == 0
+    assert lane.commit_offset == 4
+
+
+def test_a_record_is_tried_again_however_often_it_was(lane: Lane) -> None:
+    lane.take(records("a"))
+    lane.choose(10, now=0.0)[0].attempts = 100_000
+    lane.settle([Fate.AGAIN], now=0.0)
+    assert 0 < lane.wakes_at() <= 30

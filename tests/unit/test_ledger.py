@@ -140,9 +140,9 @@ def test_a_person_is_told_whose_word_the_account_rests_on_and_what_is_wrong():
 
 
 def test_refusals_are_counted_by_topic_and_rule_and_strangers_are_passed_over():
-    def notice(topic: str, code: str, *rules: str) -> bytes:
+    def notice(topic: str, code: str, *rules: str, **more: str) -> bytes:
         told = {"refused_topic": topic, "code": code, "problems": [{"rule": rule} for rule in rules]}
-        return orjson.dumps(told)
+        return orjson.dumps(told | more)
 
     books = ledger()
     count_refusals(
@@ -152,6 +152,7 @@ def test_refusals_are_counted_by_topic_and_rule_and_strangers_are_passed_over():
             notice(TOPIC, "not-valid", "pattern"),
             notice(TOPIC, "refused"),
             notice("health.no-such.v1", "refused"),
+            notice(TOPIC, "id-conflict", "id-conflict", found_by="justice.birth-registration"),
             b"{}",
         ],
     )

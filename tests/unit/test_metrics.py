@@ -7,7 +7,7 @@ from pathlib import Path
 import lienthong
 from lienthong import metrics
 
-FORM = re.compile(r"lienthong_[a-z]+(_[a-z]+)*(_total|_seconds|_records)")
+FORM = re.compile(r"lienthong_[a-z]+(_[a-z]+)*(_total|_seconds|_records|_bytes)")
 CLASSES = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 
 
@@ -33,13 +33,18 @@ def test_every_metric_says_what_it_is():
     assert silent == []
 
 
+def test_operators_are_told_when_to_look_at_each():
+    page = (Path(__file__).parents[2] / "docs/operate/README.md").read_text(encoding="utf-8")
+    assert [name for name in samples() if f"`{name}`" not in page] == []
+
+
 def test_durations_are_counted_from_milliseconds_to_an_hour():
     assert (metrics.SECONDS[0], metrics.SECONDS[-1]) == (0.005, 3600)
     assert list(metrics.SECONDS) == sorted(set(metrics.SECONDS))
 
 
 def test_no_label_could_hold_a_citizens_data():
-    known = {"topic", "group", "rule", "code", "kind", "field"}
+    known = {"topic", "group", "rule", "code", "kind", "field", "outcome"}
     labels = {
         metric: set(metric._labelnames) for metric in vars(metrics).values() if hasattr(metric, "_labelnames")
     }

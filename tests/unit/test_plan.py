@@ -88,6 +88,16 @@ def test_a_department_may_write_and_read_its_prefix_and_read_what_it_is_granted_
     assert may(desired(CITY, 1, TODAY), "justice") == own | granted | {("read", "group justice.*")}
 
 
+def test_an_owner_hears_what_its_readers_find_wrong_and_nobody_else_does():
+    wanted = desired(CITY, 1, TODAY)
+    heard = {(act, "topic justice.refusals") for act in ("read", "describe")}
+    assert heard <= may(wanted, "health")
+    assert not heard & may(wanted, "science")
+    plan = compare(wanted, EMPTY)
+    (opening,) = [change for change in plan.changes if change.name == "health → topic justice.refusals"]
+    assert opening.reason == "what its reader finds wrong on health.birth-notified.v1"
+
+
 def test_a_prefix_ends_with_a_dot_so_that_no_longer_name_falls_under_it():
     prefixes = {rule.name for rule in desired(CITY, 1, TODAY).access if rule.pattern == "prefixed"}
     assert prefixes == {"health.", "justice.", "science."}
@@ -105,9 +115,10 @@ def test_what_no_contract_grants_any_more_is_closed_first_of_all_access():
     after = desired(contracts(contract("health.birth-notified.v1"), UNIT, departments=["justice"]), 1, TODAY)
     plan = compare(after, as_wanted(before))
     assert changed(plan, "access") == {
-        "justice → topic health.birth-notified.v1": ("describe, read", "nothing")
+        "justice → topic health.birth-notified.v1": ("describe, read", "nothing"),
+        "health → topic justice.refusals": ("describe, read", "nothing"),
     }
-    (closing,) = [change for change in plan.changes if change.kind == "access"]
+    closing = next(change for change in plan.changes if change.name.startswith("justice → "))
     assert {rule.operation for rule in closing.revoke} == {"describe", "read"}
     assert not closing.grant
 
@@ -313,9 +324,11 @@ def test_a_plan_says_itself_in_json_without_what_it_takes_to_do_it():
 
 def test_a_grant_that_is_over_is_closed_by_its_date_and_says_which_day_that_was():
     plan = compare(desired(CITY, 1, date(2028, 1, 1)), as_wanted(desired(CITY, 1, TODAY)))
-    (closing,) = [change for change in plan.changes if change.by_date]
-    assert (closing.name, closing.after) == ("justice → topic health.birth-notified.v1", "nothing")
-    assert closing.reason == "the grant's last day was 2027-12-31"
+    closing = {change.name: (change.after, change.reason) for change in plan.changes if change.by_date}
+    assert closing == {
+        "justice → topic health.birth-notified.v1": ("nothing", "the grant's last day was 2027-12-31"),
+        "health → topic justice.refusals": ("nothing", "its readers' last day is over"),
+    }
 
 
 def test_a_grant_with_a_day_that_is_past_opens_nothing_and_is_told():
@@ -330,8 +343,12 @@ def test_a_grant_with_a_day_that_is_past_opens_nothing_and_is_told():
 def test_a_grant_that_was_taken_back_waits_for_a_person_and_says_so():
     revoked = contracts(dataclasses.replace(BIRTH, grants=()), UNIT, departments=["justice"])
     plan = compare(desired(revoked, 1, TODAY), as_wanted(desired(CITY, 1, TODAY)))
-    (closing,) = [change for change in plan.changes if change.kind == "access"]
-    assert (closing.by_date, closing.reason) == (False, "no contract grants it")
+    closing = [change for change in plan.changes if change.kind == "access"]
+    assert {change.name for change in closing} == {
+        "justice → topic health.birth-notified.v1",
+        "health → topic justice.refusals",
+    }
+    assert {(change.by_date, change.reason) for change in closing} == {(False, "no contract grants it")}
 
 
 def test_a_grant_that_is_over_closes_nothing_that_another_of_the_same_department_opens():

@@ -1,11 +1,8 @@
-"""A send has three outcomes; only what is surely not in the log is told as not written; an end is bounded."""
-
-import asyncio
+"""A send has three outcomes; only what is surely not in the log is told as not written."""
 
 import pytest
 from aiokafka import errors as kafka_errors
 
-from lienthong.department import Department
 from lienthong.producer import (
     LASTING,
     NOT_NOW,
@@ -14,9 +11,7 @@ from lienthong.producer import (
     Unknown,
     _outcome,
     connection_arguments,
-    end_within,
 )
-from lienthong.service import Service
 from lienthong.settings import Settings
 
 
@@ -99,48 +94,3 @@ def test_over_tls_the_brokers_certificate_and_name_are_checked():
     )
     context = connection_arguments(settings)["ssl_context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-
-
-async def await_what_it_cancelled() -> None:
-    """Behave as aiokafka's fetcher does when it closes: the cancellation of its own task passes through."""
-    task = asyncio.create_task(asyncio.sleep(60))
-    await asyncio.sleep(0)
-    task.cancel()
-    await task
-
-
-async def test_a_client_that_cancels_itself_while_ending_does_not_end_whoever_stops_it():
-    assert not await end_within(await_what_it_cancelled(), 5)
-
-
-async def test_a_client_that_never_ends_is_given_up():
-    assert not await end_within(asyncio.sleep(60), 0.01)
-
-
-async def test_an_error_of_kafka_while_ending_is_of_no_account_and_another_is_told():
-    async def fail(error: Exception) -> None:
-        raise error
-
-    assert await end_within(fail(kafka_errors.KafkaConnectionError()), 5)
-    with pytest.raises(ZeroDivisionError):
-        await end_within(fail(ZeroDivisionError()), 5)
-
-
-async def test_a_part_of_a_service_that_is_cancelled_by_a_client_of_its_own_is_begun_afresh():
-    begun: list[int] = []
-
-    async def run() -> None:
-        begun.append(1)
-        if len(begun) == 1:
-            await await_what_it_cancelled()
-
-    await Service(Department("north"), "")._keep_running("reader", run)
-    assert len(begun) == 2
-
-
-async def test_a_part_of_a_service_that_is_told_to_end_ends():
-    task = Service(Department("north"), "")._keep_running("reader", lambda: asyncio.sleep(60))
-    await asyncio.sleep(0)
-    task.cancel()
-    assert await asyncio.gather(task, return_exceptions=True) != [None]
-    assert task.cancelled()

@@ -1,0 +1,1 @@
+"""Dead letters again: find them, decide about them, send them to their reader once more (hop 7)."""
