@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -29,7 +29,13 @@ OWN_KEYS, OTHER_KEYS = 30, 6
 TICK_SECONDS: Final = 0.25
 HEALS_MS: Final = (300, 3_000)
 LATE_SECONDS: Final = (0.1, 0.8)
-AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+AWAY: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection cut in the middle of a command
+    OSError,
+    TimeoutError,
+)
 """The database is being restarted, or does not answer: whether it has committed is not known."""
 
 _HAND_IN: Final = "INSERT INTO lienthong.intake (kind, raw) SELECT 'fact', unnest($1::bytea[])"
@@ -54,7 +60,7 @@ class Workload:
         async with _Database(url) as database:
             while not await _is_set(over, TICK_SECONDS):
                 drawn = [self._draw(f"own-{self._dice.randrange(OWN_KEYS):02}") for _ in range(most)]
-                with contextlib.suppress(*AWAY):
+                with _bearing_with(database):
                     db = await database.get()
                     await db.execute(_HAND_IN, [orjson.dumps(told) for told in drawn], timeout=10)
                     for told in drawn:
@@ -64,7 +70,7 @@ class Workload:
         """Write rows of the outbox as another program does; some commit late, some not at all."""
         async with _Database(url) as early, _Database(url) as late:
             while not await _is_set(over, every_seconds):
-                with contextlib.suppress(*AWAY):
+                with _bearing_with(early, late):
                     how = self._dice.choices(("at once", "late", "undone"), (6, 3, 1))[0]
                     key = f"other-{self._dice.randrange(OTHER_KEYS):02}"
                     if how == "at once":
@@ -131,12 +137,25 @@ class _Database:
             self._db = await asyncpg.connect(self._url, timeout=5)
         return self._db
 
+    def drop(self) -> None:
+        if self._db is not None:
+            self._db.terminate()
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._db is not None:
-            self._db.terminate()
+        self.drop()
+
+
+@contextlib.contextmanager
+def _bearing_with(*databases: _Database) -> Iterator[None]:
+    """Let a database be away; what is left of its connections is not used again."""
+    try:
+        yield
+    except AWAY:
+        for database in databases:
+            database.drop()
 
 
 async def hand_in(
