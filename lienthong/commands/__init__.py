@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import orjson
 import typer
@@ -12,9 +12,16 @@ from rich.console import Console
 
 from lienthong.errors import LienThongError
 
+WITH: Final = {"env": "apply", "spool": "publish", "diff": "release", "down": "up", "status": "up"}
+"""Commands that another's module adds; each of the others has a module of its own name."""
 
-def assemble() -> typer.Typer:
-    """Put the command together: every module of this folder adds its own."""
+
+def assemble(wanted: str = "") -> typer.Typer:
+    """Put the command together: every module of this folder adds its own.
+
+    Args:
+        wanted: The one that is wanted, so that nobody waits for what the others need; else all.
+    """
     app = typer.Typer(
         name="lienthong",
         help="Liên Thông: a city's data bus. Departments share facts as events, by contract.",
@@ -22,7 +29,10 @@ def assemble() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+    app.callback()(lambda: None)  # else one that is alone would lose its name
+    modules = sorted(found.name for found in pkgutil.iter_modules(__path__))
+    own = WITH.get(wanted, wanted.replace("-", "_"))
+    for module in [own] if own in modules else modules:
         importlib.import_module(f"{__name__}.{module}").register(app)
     return app
 
@@ -35,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     """
     typed = sys.argv[1:] if words is None else list(words)
     try:
-        assemble()(typed)
+        assemble(typed[0] if typed else "")(typed)
     except LienThongError as error:
         _fail(error.code, str(error), as_json="--json" in typed)
     except OSError as error:

@@ -77,6 +77,19 @@ def test_the_commands_are_these():
     }
 
 
+def test_each_command_is_the_same_where_it_is_the_only_one_that_is_put_together():
+    for name in {words[0] for words in COMMANDS}:
+        alone = dict(leaves(typer.main.get_command(assemble(name))))
+        assert {words for words in COMMANDS if words[0] == name} <= alone.keys()
+        assert len(alone) < len(COMMANDS)
+
+
+def test_a_word_that_is_no_command_is_told_so(run):
+    status, _, err = run("aply")
+    assert status == 2
+    assert "No such command 'aply'" in err
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_has_help_with_an_example(run, words):
     status, out, _ = run(*words, "--help")
