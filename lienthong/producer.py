@@ -1,19 +1,22 @@
 """Send records and hear, for each, one of three outcomes: acknowledged, not written, or unknown (hop 4)."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from lienthong import metrics
 from lienthong.ending import stop_producer
 from lienthong.login import mechanism_of, renew
 from lienthong.logs import get_log
 from lienthong.settings import Settings
-from lienthong.sizes import LETTER_BYTES
+from lienthong.sizes import BATCH_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ LASTING: Final = (
     kafka_errors.CorruptRecordException,
 )
 """The broker will never take this record."""
+
+MOST_BYTES: Final = BATCH_BYTES // 2
+"""Of a batch that holds more than one record."""
+
+_PARTITIONER: Final = DefaultPartitioner()
 
 TOPIC_SECONDS: Final = 5.0
 """A topic of which the brokers know nothing for so long is not there."""
@@ -106,11 +114,9 @@ class Producer:
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
-            # What is sent in one go is in one batch already.
             linger_ms=0,
-            max_batch_size=131_072,
             # An event is held to its topic's limit by the broker, and to its contract's by the gate.
-            max_request_size=LETTER_BYTES,
+            max_batch_size=MOST_BYTES,
             # A broker that is frozen answers nobody: each question to it costs so long. What is sent again
             # after that keeps its number, so the broker that leads by then knows it.
             request_timeout_ms=5_000,
@@ -137,9 +143,10 @@ class Producer:
     async def send(self, records: Sequence[OutgoingRecord]) -> list[Outcome]:
         """Send records in order and wait for every outcome, at most `delivery_seconds`.
 
-        Records of one topic keep their order: where a topic cannot be written, the rest of it is held back.
-        After an unknown outcome the producer is replaced, so that nothing it still holds can arrive after
-        what is sent next.
+        Records of one key keep their order: of each partition one batch is under way, and what follows it is
+        sent when it was acknowledged. (A client lets the next batch go where one was given up for want of a
+        leader, and a broker that lost what it knew of the producer takes it.) After an unknown outcome the
+        producer is replaced, so that nothing it still holds can arrive after what is sent next.
         """
         if not records:
             return []
@@ -147,41 +154,38 @@ class Producer:
             await self.start()
         client = self._client
         assert client is not None
-        outcomes: dict[int, Outcome] = {}
-        waiting: dict[asyncio.Future[Any], int] = {}
-        held: dict[str, Outcome] = {}
         deadline = asyncio.get_running_loop().time() + self._settings.delivery_seconds
+        outcomes: dict[int, Outcome] = {}
+        places: dict[tuple[str, int], deque[int]] = {}
+        known: dict[str, Sequence[int] | NotWritten | Unknown] = {}
         for number, record in enumerate(records):
-            if record.topic in held:
-                outcomes[number] = held[record.topic]
-                continue
-            try:
-                if record.topic not in self._reached:
-                    async with asyncio.timeout(TOPIC_SECONDS):
-                        await client.partitions_for(record.topic)
-                    self._reached.add(record.topic)
-                async with asyncio.timeout_at(deadline):
-                    future = await client.send(
-                        record.topic, value=record.value, key=record.key, headers=list(record.headers)
-                    )
-                future.add_done_callback(_heard)
-                waiting[future] = number
-            except (kafka_errors.KafkaError, TimeoutError, AssertionError) as error:
-                outcomes[number] = outcome = _outcome_unsent(error, known=record.topic in self._reached)
-                if not (isinstance(outcome, NotWritten) and outcome.lasting):
-                    held[record.topic] = outcome
-        if waiting:
-            done, _ = await asyncio.wait(
-                waiting, timeout=max(0.0, deadline - asyncio.get_running_loop().time())
-            )
-            for future, number in waiting.items():
-                outcomes[number] = _result(future) if future in done else Unknown("no confirmation in time")
+            if (found := known.get(record.topic)) is None:
+                found = known[record.topic] = await self._find_partitions(client, record.topic)
+            if isinstance(found, NotWritten | Unknown):
+                outcomes[number] = found
+            else:
+                places.setdefault((record.topic, _choose(record.key, found)), deque()).append(number)
+        async with asyncio.TaskGroup() as sending:
+            for place, numbers in places.items():
+                sending.create_task(_send_in_order(client, place, records, numbers, outcomes, deadline))
         ordered = [outcomes[number] for number in range(len(records))]
         self._count(records, ordered)
         if any(isinstance(outcome, Unknown) for outcome in ordered):
             self._log.warning("producer_replaced", reason=_first_unknown(ordered))
             await self.stop()
         return ordered
+
+    async def _find_partitions(
+        self, client: AIOKafkaProducer, topic: str
+    ) -> Sequence[int] | NotWritten | Unknown:
+        """Find the partitions of a topic, or why it cannot be written."""
+        try:
+            async with asyncio.timeout(TOPIC_SECONDS):
+                found = sorted(await client.partitions_for(topic))
+        except (kafka_errors.KafkaError, OSError, AssertionError) as error:
+            return _outcome_unsent(error, known=topic in self._reached)
+        self._reached.add(topic)
+        return found
 
     @staticmethod
     def _count(records: Sequence[OutgoingRecord], outcomes: Sequence[Outcome]) -> None:
@@ -190,6 +194,58 @@ class Producer:
                 metrics.EVENTS_ACKNOWLEDGED.labels(record.topic).inc()
             else:
                 metrics.EVENTS_UNDELIVERED.labels(record.topic).inc()
+
+
+async def _send_in_order(
+    client: AIOKafkaProducer,
+    place: tuple[str, int],
+    records: Sequence[OutgoingRecord],
+    numbers: deque[int],
+    outcomes: dict[int, Outcome],
+    deadline: float,
+) -> None:
+    """Send what goes to one partition, batch after batch; behind one that is not there, nothing."""
+    while numbers:
+        batch, sent = client.create_batch(), list[int]()
+        while numbers and _append(batch, records[numbers[0]]):
+            sent.append(numbers.popleft())
+        outcome = await _send_batch(client, batch, place, deadline)
+        match outcome:
+            case Acknowledged(partition, first):
+                outcomes |= {n: Acknowledged(partition, offset) for offset, n in enumerate(sent, first)}
+            case NotWritten(lasting=True):
+                outcomes |= dict.fromkeys(sent, outcome)
+            case _:
+                outcomes |= dict.fromkeys((*sent, *numbers), outcome)
+                return
+
+
+def _append(batch: BatchBuilder, record: OutgoingRecord) -> bool:
+    """Put a record into a batch, if there is room; the first one always finds it."""
+    headers = list(record.headers)
+    return batch.append(timestamp=None, key=record.key, value=record.value, headers=headers) is not None
+
+
+async def _send_batch(
+    client: AIOKafkaProducer, batch: BatchBuilder, place: tuple[str, int], deadline: float
+) -> Outcome:
+    """Send a batch and wait for its outcome; the place is that of its first record."""
+    topic, partition = place
+    try:
+        async with asyncio.timeout_at(deadline):
+            future = await client.send_batch(batch, topic, partition=partition)
+    except (kafka_errors.KafkaError, OSError, AssertionError) as error:
+        return _outcome(error)
+    future.add_done_callback(_heard)
+    left = deadline - asyncio.get_running_loop().time()
+    done, _ = await asyncio.wait([future], timeout=max(0.0, left))
+    return _result(future) if done else Unknown("no confirmation in time")
+
+
+def _choose(key: bytes | None, partitions: Sequence[int]) -> int:
+    """Choose a partition as every Kafka client does: by the key, where there is one."""
+    chosen: int = _PARTITIONER(key, partitions, partitions)
+    return chosen
 
 
 def _heard(future: asyncio.Future[Any]) -> None:
@@ -212,7 +268,7 @@ def _result(future: asyncio.Future[Any]) -> Outcome:
     return Acknowledged(written.partition, written.offset)
 
 
-def _outcome(error: BaseException) -> Outcome:
+def _outcome(error: BaseException) -> NotWritten | Unknown:
     name = type(error).__name__
     if isinstance(error, LASTING):
         return NotWritten(f"the broker will never take it: {name}", lasting=True)
@@ -221,7 +277,7 @@ def _outcome(error: BaseException) -> Outcome:
     return Unknown(f"without confirmation: {name}")
 
 
-def _outcome_unsent(error: BaseException, *, known: bool) -> Outcome:
+def _outcome_unsent(error: BaseException, *, known: bool) -> NotWritten | Unknown:
     """Tell the outcome of a record that the client did not even take."""
     if not known and isinstance(error, (TimeoutError, kafka_errors.KafkaTimeoutError)):
         return NotWritten("no broker knows the topic (`lienthong apply` makes it)", lasting=False)

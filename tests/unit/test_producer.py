@@ -1,13 +1,21 @@
 """A send has three outcomes; only what is surely not in the log is told as not written."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from aiokafka import errors as kafka_errors
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from lienthong.producer import (
     LASTING,
+    MOST_BYTES,
     NOT_NOW,
     Acknowledged,
     NotWritten,
+    OutgoingRecord,
+    Producer,
     Unknown,
     _outcome,
     connection_arguments,
@@ -66,15 +74,18 @@ def test_an_outcome_never_repeats_what_the_error_says(kind):
     assert "Bí Mật" not in str(outcome)
 
 
-def test_the_client_is_given_the_departments_own_credentials_and_scram():
-    settings = Settings(
+def settings() -> Settings:
+    return Settings(
         bootstrap_servers="127.0.0.1:9092",
         security_protocol="SASL_PLAINTEXT",
         username="health",
         password="secret",
         database_url="postgresql://health@127.0.0.1/health",
     )
-    assert connection_arguments(settings) == {
+
+
+def test_the_client_is_given_the_departments_own_credentials_and_scram():
+    assert connection_arguments(settings()) == {
         "bootstrap_servers": "127.0.0.1:9092",
         "security_protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "SCRAM-SHA-512",
@@ -94,3 +105,67 @@ def test_over_tls_the_brokers_certificate_and_name_are_checked():
     )
     context = connection_arguments(settings)["ssl_context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+class Broker:
+    """Stands for aiokafka's client: takes batches of one partition after another, or tells an error."""
+
+    def __init__(self, errors: dict[int, Exception]) -> None:
+        self._errors = errors
+        self.taken: list[tuple[int, int]] = []
+        """Partition and number of records of each batch, in the order in which they came."""
+
+    async def partitions_for(self, _: str) -> set[int]:
+        return {0, 1}
+
+    def create_batch(self) -> Any:
+        return BatchBuilder(MOST_BYTES, 0)
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> asyncio.Future[RecordMetadata]:
+        first = sum(count for place, count in self.taken if place == partition)
+        number = len(self.taken)
+        self.taken.append((partition, batch.record_count()))
+        told: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        if number in self._errors:
+            told.set_exception(self._errors[number])
+        else:
+            at = TopicPartition(topic, partition)
+            told.set_result(RecordMetadata(topic, partition, at, first, -1, 0, 0))
+        return told
+
+    async def stop(self) -> None:
+        pass
+
+
+def large(key: bytes) -> OutgoingRecord:
+    """Make a record of which one batch holds two."""
+    return OutgoingRecord("health.noted.v1", key, b"x" * (MOST_BYTES * 2 // 5), [])
+
+
+async def send(records: list[OutgoingRecord], errors: dict[int, Exception]) -> tuple[Broker, list[Any]]:
+    producer = Producer(settings())
+    broker = Broker(errors)
+    producer._client = broker  # type: ignore[assignment]
+    return broker, await producer.send(records)
+
+
+async def test_each_record_of_a_batch_has_its_own_place():
+    broker, outcomes = await send([large(b"0")] * 5, {})
+    (place,) = {outcome.partition for outcome in outcomes}
+    assert broker.taken == [(place, 2), (place, 2), (place, 1)]
+    assert [outcome.offset for outcome in outcomes] == [0, 1, 2, 3, 4]
+
+
+async def test_nothing_follows_a_batch_of_which_nothing_was_heard_and_other_keys_go_on():
+    records = [large(b"0"), large(b"0"), large(b"1"), large(b"0"), large(b"0")]
+    broker, outcomes = await send(records, {0: kafka_errors.LeaderNotAvailableError()})
+    (hurt, two), (other, one) = broker.taken
+    assert (two, one) == (2, 1)
+    assert hurt != other
+    unheard = Unknown("without confirmation: LeaderNotAvailableError")
+    assert outcomes == [unheard, unheard, Acknowledged(other, 0), unheard, unheard]
+
+
+async def test_what_can_never_be_written_holds_nothing_up():
+    _, outcomes = await send([large(b"0")] * 4, {0: kafka_errors.MessageSizeTooLargeError()})
+    assert [type(outcome) for outcome in outcomes] == [NotWritten, NotWritten, Acknowledged, Acknowledged]
