@@ -23,6 +23,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("anywhere")
 
+# Brokers live for a minute here: to compile their code for a long life would be half of what they do.
+os.environ.setdefault("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:TieredStopAtLevel=1")
+
 PAIRS = 12
 """So many scratch departments to begin with; more are made when they are needed."""
 

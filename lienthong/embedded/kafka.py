@@ -1,6 +1,8 @@
 """The brokers of the embedded bus: their settings, their first formatting, their command (hop 4)."""
 
 import base64
+import os
+import shlex
 import shutil
 import subprocess
 import uuid
@@ -195,7 +197,7 @@ def java_command(java: Path, jars: Sequence[Path], options: Sequence[str], *argu
 
 
 def broker_command(node: Node, java: Path, jars: Sequence[Path]) -> list[str]:
-    """Build the command of a node."""
+    """Build the command of a node; KAFKA_JVM_PERFORMANCE_OPTS adds to it, as to Kafka's own scripts."""
     options = (
         "-Xms96m",
         "-Xmx448m",
@@ -204,6 +206,7 @@ def broker_command(node: Node, java: Path, jars: Sequence[Path]) -> list[str]:
         "-XX:ErrorFile=logs/crash-%p.log",
         f"-Djava.io.tmpdir={node.temporary}",
         "-Dlog4j2.configurationFile=log4j2.properties",
+        *shlex.split(os.environ.get("KAFKA_JVM_PERFORMANCE_OPTS", "")),
     )
     return java_command(java, jars, options, "kafka.Kafka", node.settings.name)
 
