@@ -1,6 +1,7 @@
 """End Kafka's clients within bounds, whatever they wait for and whatever they cancel (hops 4, 5)."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -80,7 +81,8 @@ async def _abort_connections(client: AIOKafkaClient) -> None:
     """Cut a client's connections, and let nothing wait for news of the cluster: there will be none."""
     for connection in client._conns.values():  # noqa: SLF001
         if connection.connected():
-            connection._writer.transport.abort()  # noqa: SLF001
+            with contextlib.suppress(RuntimeError):  # it has closed meanwhile, and uvloop will not hear of it
+                connection._writer.transport.abort()  # noqa: SLF001
     await client.close()
     asked, answered = client._md_update_fut, asyncio.get_running_loop().create_future()  # noqa: SLF001
     for future in (asked, answered):

@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     delivery_seconds: Annotated[
         float,
         Field(gt=0, le=3_600, description="No acknowledgement for so long: the outcome is unknown, kept."),
-    ] = 300.0
+    ] = 30.0
     session_seconds: Annotated[
         float, Field(ge=6, le=300, description="A reader silent for so long loses its partitions.")
     ] = 15.0

@@ -36,8 +36,8 @@ def test_a_handler_that_names_no_limit_has_the_ones_that_were_set():
 
 
 def test_by_default_only_tries_count():
-    assert after(NONE_OF_ITS_OWN.or_of(settings()), 5, days=400) is None
-    assert after(NONE_OF_ITS_OWN.or_of(settings()), 6) == "Given up after 6 tries."
+    assert after(NONE_OF_ITS_OWN.or_of(settings()), 11, days=400) is None
+    assert after(NONE_OF_ITS_OWN.or_of(settings()), 12) == "Given up after 12 tries."
 
 
 def test_a_handler_that_names_an_age_is_tried_as_often_as_it_takes():
