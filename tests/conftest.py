@@ -24,7 +24,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("anywhere")
 
 # Brokers live for a minute here: to compile their code for a long life would be half of what they do.
-os.environ.setdefault("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:TieredStopAtLevel=1")
+os.environ.setdefault("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 PAIRS = 12
 """So many scratch departments to begin with; more are made when they are needed."""
@@ -33,6 +33,18 @@ SLOWEST_FIRST = ("journeys", "broker", "contracts", "soundness", "unit")
 LONGEST = "test_two_minutes_of_chaos"
 TRACED = {LONGEST, "test_two_majors_side_by_side"}
 """Journeys that go where no other test does: the checker, and readers that go over."""
+UNTRACED = {
+    "test_access_matrix",
+    "test_bad_records",
+    "test_grants",
+    "test_handlers",
+    "test_odd_records",
+    "test_steps",
+    "test_stopping",
+    "test_tls",
+    "test_versions",
+}
+"""Others that go where many do."""
 
 TOGETHER = re.compile(r"\b(city: City|town: Town)\b")
 """What takes long to set up: every file that asks for it goes to one process."""
@@ -42,7 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: where processes share the tests, none is left with it at the end."""
     for item in items:
         # What they drive is driven by the other tests too; to trace it again doubles their time.
-        if item.path.parent.name in {"journeys", "soundness"} and item.path.stem not in TRACED:
+        goes_where_many_do = item.path.parent.name in {"journeys", "soundness"} or item.path.stem in UNTRACED
+        if goes_where_many_do and item.path.stem not in TRACED:
             item.add_marker(pytest.mark.no_cover)
     items.sort(
         key=lambda item: (

@@ -15,7 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from lienthong import contracts
+from lienthong.cluster.connection import admin_connection
 from tests.broker.scratch import City as Scratch
+from tests.journeys.plain_client import read
 from tests.journeys.town import Town, open_town
 
 REPOSITORY = Path(__file__).parents[2]
@@ -101,6 +104,15 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     with played(tmp_path_factory.mktemp("city"), "--dossiers", "450", "--pace", "4") as city:
         wait_for(city.report.exists, city)
         yield city
+
+
+@pytest.fixture(scope="package")
+def log(city: City) -> dict[str, list[Any]]:
+    """Every record of the demo, by topic, as a plain client reads it."""
+    known = contracts.load_contracts(REPOSITORY)
+    topics = {*known.contracts, *(f"{name}.refusals" for name in known.departments)}
+    topics |= {f"{grant.group}.dlt" for contract in known.contracts.values() for grant in contract.grants}
+    return read(admin_connection(city.data).for_confluent(), sorted(topics), "oracle")
 
 
 @pytest.fixture(scope="package")

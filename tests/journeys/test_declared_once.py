@@ -10,7 +10,7 @@ import pytest
 from lienthong.cluster.connection import admin_connection
 from lienthong.commands import main
 from tests.journeys.conftest import REPOSITORY, City
-from tests.journeys.test_the_bus_is_open_to_any_client import read
+from tests.journeys.plain_client import read
 
 DOSSIER, FOREIGN = "onestop.dossier-submitted.v1", "onestop.foreign-parent-declared.v1"
 DEATH, LICENCE = "onestop.death-submitted.v1", "trade.retail-licence-granted.v1"
@@ -21,9 +21,10 @@ BIRTH_NOTICE, DEATH_NOTICE = "health.birth-notified.v1", "health.death-notified.
 def log(city: City) -> dict[str, list[dict[str, Any]]]:
     """What is on the topics, read with a plain client."""
     settings = admin_connection(city.data).for_confluent()
+    topics = (DOSSIER, FOREIGN, DEATH, LICENCE, BIRTH_NOTICE, DEATH_NOTICE)
     return {
-        topic: [orjson.loads(record.value()) for record in read(settings, topic, "reading-room")]
-        for topic in (DOSSIER, FOREIGN, DEATH, LICENCE, BIRTH_NOTICE, DEATH_NOTICE)
+        topic: [orjson.loads(record.value()) for record in records]
+        for topic, records in read(settings, topics, "reading-room").items()
     }
 
 

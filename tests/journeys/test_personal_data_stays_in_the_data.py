@@ -12,11 +12,10 @@ import asyncpg
 import pytest
 
 from lienthong import contracts
-from lienthong.cluster.connection import admin_connection, read_secret
+from lienthong.cluster.connection import read_secret
 from lienthong.contracts import Contract, Field
 from lienthong.settings import load_bus
 from tests.journeys.conftest import REPOSITORY, City
-from tests.journeys.test_the_bus_is_open_to_any_client import read
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 SHORTEST = 8
@@ -47,18 +46,6 @@ def _tells_of_somebody(value: str) -> bool:
 @pytest.fixture(scope="module")
 def known() -> contracts.Contracts:
     return contracts.load_contracts(REPOSITORY)
-
-
-@pytest.fixture(scope="module")
-def log(city: City, known: contracts.Contracts) -> dict[str, list[Any]]:
-    settings = admin_connection(city.data).for_confluent()
-    groups = {grant.group for contract in known.contracts.values() for grant in contract.grants}
-    topics = [
-        *known.contracts,
-        *(f"{d}.refusals" for d in known.departments),
-        *(f"{group}.dlt" for group in groups),
-    ]
-    return {topic: read(settings, topic, "oracle") for topic in topics}
 
 
 @pytest.fixture(scope="module")

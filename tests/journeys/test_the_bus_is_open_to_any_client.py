@@ -10,48 +10,11 @@ from typing import Any
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
-from lienthong import contracts
-from lienthong.cluster.connection import admin_connection, department_connection
+from lienthong.cluster.connection import department_connection
 from tests.journeys.conftest import REPOSITORY, City, wait_for
-
-
-def read(settings: dict[str, Any], topic: str, group: str) -> list[Any]:
-    """Read a whole topic with a plain client."""
-    consumer = Consumer(
-        settings | {"group.id": group, "enable.auto.commit": False, "enable.partition.eof": True}
-    )
-    found: list[Any] = []
-    ended: set[int] = set()
-    try:
-        known = consumer.list_topics(topic, 10).topics[topic]
-        if known.error is not None:
-            raise KafkaException(known.error)
-        partitions = known.partitions
-        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-        while len(ended) < len(partitions):
-            record = consumer.poll(10)
-            assert record is not None
-            if record.error() is None:
-                found.append(record)
-            elif record.error().code() == KafkaError._PARTITION_EOF:
-                ended.add(record.partition())
-            else:
-                raise KafkaException(record.error())
-    finally:
-        consumer.close()
-    return found
-
-
-@pytest.fixture(scope="module")
-def log(city: City) -> dict[str, list[Any]]:
-    """Every record of the demo, by topic."""
-    known = contracts.load_contracts(REPOSITORY)
-    topics = {*known.contracts, *(f"{name}.refusals" for name in known.departments)}
-    topics |= {f"{grant.group}.dlt" for contract in known.contracts.values() for grant in contract.grants}
-    settings = admin_connection(city.data).for_confluent()
-    return {topic: read(settings, topic, "oracle") for topic in sorted(topics)}
+from tests.journeys.plain_client import read
 
 
 def test_the_public_sdk_reads_every_record_as_a_cloudevent(log: dict[str, list[Any]]) -> None:
@@ -78,14 +41,15 @@ def test_values_are_plain_json_with_their_diacritics(log: dict[str, list[Any]]) 
 def test_a_granted_department_reads_with_a_plain_client(city: City) -> None:
     """Promise: a grant is all that a plain Kafka client needs."""
     settings = department_connection(city.data, "onestop").for_confluent()
-    assert read(settings, "justice.birth-registered.v1", "onestop.looking")
+    (records,) = read(settings, ["justice.birth-registered.v1"], "onestop.looking").values()
+    assert records
 
 
 def test_a_department_without_a_grant_is_refused_by_the_broker(city: City) -> None:
     """Promise: nobody reads what no contract grants."""
     settings = department_connection(city.data, "science").for_confluent()
     with pytest.raises(KafkaException) as refused:
-        read(settings, "justice.birth-registered.v1", "science.looking")
+        read(settings, ["justice.birth-registered.v1"], "science.looking")
     assert refused.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
