@@ -1,7 +1,6 @@
 """End Kafka's clients within bounds, whatever they wait for and whatever they cancel (hops 4, 5)."""
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -81,8 +80,11 @@ async def _abort_connections(client: AIOKafkaClient) -> None:
     """Cut a client's connections, and let nothing wait for news of the cluster: there will be none."""
     for connection in client._conns.values():  # noqa: SLF001
         if connection.connected():
-            with contextlib.suppress(RuntimeError):  # it has closed meanwhile, and uvloop will not hear of it
-                connection._writer.transport.abort()  # noqa: SLF001
+            connection._writer.transport.abort()  # noqa: SLF001
+    if (fetching := client._sync_task) is not None:  # noqa: SLF001
+        fetching.cancel()
+        await asyncio.gather(fetching, return_exceptions=True)  # what ended it is of no account now
+        client._sync_task = None  # noqa: SLF001
     await client.close()
     asked, answered = client._md_update_fut, asyncio.get_running_loop().create_future()  # noqa: SLF001
     for future in (asked, answered):

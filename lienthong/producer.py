@@ -12,6 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from lienthong import metrics
+from lienthong.broken_connections import tell_broken_connections
 from lienthong.ending import stop_producer
 from lienthong.login import mechanism_of, renew
 from lienthong.logs import get_log
@@ -82,6 +83,7 @@ NOT_NOW: Final = (
 
 def connection_arguments(settings: Settings) -> dict[str, Any]:
     """Translate the settings for aiokafka's clients."""
+    tell_broken_connections()
     password = settings.read_password()
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
@@ -107,7 +109,12 @@ class Producer:
         self._reached: set[str] = set()
 
     async def start(self) -> None:
-        """Connect; raises the client's error when the brokers cannot be reached or refuse the credentials."""
+        """Connect, within `delivery_seconds`.
+
+        Raises:
+            KafkaError: the brokers cannot be reached, or refuse the credentials.
+            TimeoutError: they say nothing.
+        """
         client = AIOKafkaProducer(
             **connection_arguments(self._settings),
             client_id=f"{self._settings.username}.relay.{self._settings.instance}",
@@ -123,7 +130,8 @@ class Producer:
             retry_backoff_ms=100,
         )
         try:
-            await client.start()
+            async with asyncio.timeout(self._settings.delivery_seconds):
+                await client.start()
         except BaseException:
             await stop_producer(client)
             raise
