@@ -161,7 +161,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             self._closed.clear()
         consumer.subscribe([topic for topic in self._readings if topic not in self._closed], listener=self)
         try:
-            await consumer.start()
+            async with asyncio.timeout(self._settings.silent_seconds):
+                await consumer.start()
             self._state = f"not granted: {', '.join(sorted(self._closed))}" if self._closed else "ok"
             async with self._again.going(pool, self._at_work, self._lanes):
                 await self._read(consumer, pool, stopping)
