@@ -10,6 +10,8 @@ from lienthong.chaos.trial import Plan, Trial
 from lienthong.embedded.jars import Progress
 
 MINUTES, MINUTES_WITH_FAULTS = 0.2, 0.6
+RATE: Final = 30.0
+"""Facts handed in, a second."""
 PAUSE_SECONDS: Final = (1.5, 5.0)
 SETTLE_SECONDS: Final = 60.0
 """A city with a bug may never come to rest."""
@@ -36,7 +38,7 @@ def targeted(bug: Bug, seed: int) -> Plan:
         bug.faults,
         departments=2,
         brokers=1,
-        rate=bug.rate,
+        rate=RATE,
         planted=bug.name,
         pause_seconds=PAUSE_SECONDS,
         # What is held in memory is lost where its process dies while its broker does not answer.

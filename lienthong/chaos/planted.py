@@ -30,8 +30,6 @@ class Bug:
     plant: Callable[[], None]
     faults: tuple[str, ...] = ()
     runs: int = 1
-    rate: float = 30.0
-    """Facts handed in, a second."""
 
 
 def _swap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
@@ -349,10 +347,6 @@ _BUGS: Final = (
         "guard-by-transaction-alone",
         "rows of older transactions pass one of a newer that they saw",
         guard_by_transaction_alone,
-        # Seldom: for the longer run.
-        KILLS,
-        runs=4,
-        rate=100.0,
     ),
     Bug("sent-newest-first", "the relay turns its rows around", sent_newest_first),
     Bug("written-to-both", "published to the bus before the transaction has ended", written_to_both),

@@ -83,12 +83,16 @@ class Workload:
         self._note(HandedIn(label, self.department, "outbox"))
 
     async def _put_late(self, late: Any, early: Any, key: str, *, undone: bool) -> None:
-        """Let a transaction that began first end last; what it wrote must not be overtaken unseen."""
+        """Let a transaction that began first end last, and write again when it has seen a later one's row.
+
+        What it wrote must not be overtaken unseen, nor overtake what it saw.
+        """
         transaction = late.transaction()
         await transaction.start()
         try:
-            label = await self._insert(late, key)
+            labels = [await self._insert(late, key)]
             await self._put(early, key)
+            labels.append(await self._insert(late, key))
             await asyncio.sleep(self._dice.uniform(*LATE_SECONDS))
         except BaseException:
             with contextlib.suppress(*AWAY):
@@ -98,7 +102,8 @@ class Workload:
             await transaction.rollback()
             return
         await transaction.commit()
-        self._note(HandedIn(label, self.department, "outbox"))
+        for label in labels:
+            self._note(HandedIn(label, self.department, "outbox"))
 
     async def _insert(self, db: Any, key: str) -> str:
         """Write one row; a number that is not used leaves a gap, never a second one."""

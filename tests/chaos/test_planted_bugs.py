@@ -9,28 +9,34 @@ from lienthong.chaos.planted import BUGS
 from lienthong.chaos.trial import Plan, Trial
 from lienthong.embedded.jars import Silent
 
+LOST_AT_A_READER = {"lost at a reader"}
+LOST_ON_THE_WAY = {"lost on the way", "skipped on the way"}
+OUT_OF_ORDER_ON_THE_BUS = {"out of order on the bus"}
+TOO_EARLY = {"committed before its effect"}
+
+# Any of these shows the bug; which of them comes first is the machine's timing.
 FINDS = {
-    "commit-before-effect": "committed before its effect",
-    "commit-past-parked": "committed before its effect",
-    "at-most-once": "lost at a reader",
-    "offsets-that-go-back": "an offset went back",
-    "no-inbox": "took effect twice",
-    "inbox-outside-the-transaction": "lost at a reader",
-    "effect-outside-the-transaction": "handled though its handler failed",
-    "retry-that-reorders": "out of order at an effect",
-    "retry-swallowed": "lost at a reader",
-    "letter-while-retried": "set aside and handled",
-    "letter-without-mark": "set aside twice",
-    "mark-without-letter": "lost at a reader",
-    "letter-without-reason": "set aside without a reason",
-    "acknowledged-before-flush": "skipped on the way",
-    "deleted-before-acknowledged": "skipped on the way",
-    "unknown-taken-for-written": "skipped on the way",
-    "outbox-read-by-number": "skipped on the way",
-    "outbox-without-guard": "out of order on the bus",
-    "guard-by-transaction-alone": "out of order on the bus",
-    "sent-newest-first": "out of order on the bus",
-    "written-to-both": "committed by no source",
+    "commit-before-effect": TOO_EARLY,
+    "commit-past-parked": TOO_EARLY,
+    "at-most-once": LOST_AT_A_READER,
+    "offsets-that-go-back": {"an offset went back"},
+    "no-inbox": {"took effect twice"},
+    "inbox-outside-the-transaction": LOST_AT_A_READER,
+    "effect-outside-the-transaction": {"handled though its handler failed"},
+    "retry-that-reorders": {"out of order at an effect"},
+    "retry-swallowed": LOST_AT_A_READER,
+    "letter-while-retried": {"set aside and handled"},
+    "letter-without-mark": {"set aside twice"} | TOO_EARLY,
+    "mark-without-letter": LOST_AT_A_READER,
+    "letter-without-reason": {"set aside without a reason"},
+    "acknowledged-before-flush": LOST_ON_THE_WAY,
+    "deleted-before-acknowledged": LOST_ON_THE_WAY,
+    "unknown-taken-for-written": LOST_ON_THE_WAY,
+    "outbox-read-by-number": LOST_ON_THE_WAY,
+    "outbox-without-guard": OUT_OF_ORDER_ON_THE_BUS,
+    "guard-by-transaction-alone": OUT_OF_ORDER_ON_THE_BUS,
+    "sent-newest-first": OUT_OF_ORDER_ON_THE_BUS,
+    "written-to-both": {"committed by no source"},
 }
 
 
@@ -41,7 +47,7 @@ def test_what_each_bug_does_is_told() -> None:
 @pytest.mark.parametrize("name", BUGS)
 async def test_a_planted_bug_is_found(name: str, tmp_path: Path) -> None:
     found = await detect(BUGS[name], tmp_path, Silent())
-    assert FINDS[name] in found.wrongs, found
+    assert FINDS[name] & found.wrongs.keys(), found
 
 
 async def test_where_nothing_is_planted_nothing_is_found(tmp_path: Path) -> None:
