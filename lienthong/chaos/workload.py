@@ -68,29 +68,33 @@ class Workload:
 
     async def write_outbox(self, url: str, every_seconds: float, over: asyncio.Event) -> None:
         """Write rows of the outbox as another program does; some commit late, some not at all."""
-        async with _Database(url) as early, _Database(url) as late:
+        async with _Database(url) as early, _Database(url) as late, _Database(url) as idle:
             while not await _is_set(over, every_seconds):
-                with _bearing_with(early, late):
+                with _bearing_with(early, late, idle):
                     how = self._dice.choices(("at once", "late", "undone"), (6, 3, 1))[0]
                     key = f"other-{self._dice.randrange(OTHER_KEYS):02}"
                     if how == "at once":
                         await self._put(await early.get(), key)
                     else:
-                        await self._put_late(await late.get(), await early.get(), key, undone=how == "undone")
+                        slow, open_still, quick = await late.get(), await idle.get(), await early.get()
+                        await self._put_late(slow, open_still, quick, key, undone=how == "undone")
 
     async def _put(self, db: Any, key: str) -> None:
         label = await self._insert(db, key)
         self._note(HandedIn(label, self.department, "outbox"))
 
-    async def _put_late(self, late: Any, early: Any, key: str, *, undone: bool) -> None:
+    async def _put_late(self, late: Any, idle: Any, early: Any, key: str, *, undone: bool) -> None:
         """Let a transaction that began first end last, and write again when it has seen a later one's row.
 
-        What it wrote must not be overtaken unseen, nor overtake what it saw.
+        What it wrote must not be overtaken unseen, nor overtake what it saw: not even while another that
+        began between the two is open still.
         """
-        transaction = late.transaction()
+        transaction, between = late.transaction(), idle.transaction()
         await transaction.start()
         try:
             labels = [await self._insert(late, key)]
+            await between.start()
+            await idle.execute("SELECT pg_current_xact_id()")
             await self._put(early, key)
             labels.append(await self._insert(late, key))
             await asyncio.sleep(self._dice.uniform(*LATE_SECONDS))
@@ -100,10 +104,12 @@ class Workload:
             raise
         if undone:
             await transaction.rollback()
-            return
-        await transaction.commit()
-        for label in labels:
-            self._note(HandedIn(label, self.department, "outbox"))
+        else:
+            await transaction.commit()
+            for label in labels:
+                self._note(HandedIn(label, self.department, "outbox"))
+        await asyncio.sleep(self._dice.uniform(*LATE_SECONDS))
+        await between.rollback()
 
     async def _insert(self, db: Any, key: str) -> str:
         """Write one row; a number that is not used leaves a gap, never a second one."""
