@@ -90,17 +90,20 @@ class Spool:
         """
         new = []
         with self._writing() as db:
-            room = self._room(db)
+            written, room, free = 0, *self._room(db)
             for telling in tellings:
                 is_new = not spool_file.is_known(db, telling)
                 if is_new:
-                    room -= spool_file.write(db, telling)
-                if room < 0:
+                    written += spool_file.write(db, telling)
+                if written > room:
                     raise self._full(db)
+                if written > free:
+                    raise self._disk_full()
                 new.append(is_new)
         return new
 
-    def _room(self, db: sqlite3.Connection) -> int:
+    def _room(self, db: sqlite3.Connection) -> tuple[int, int]:
+        """Tell how many bytes there is room for: as the spool is set, and on its disk."""
         if not self.path.exists() or self.path.stat().st_ino != self._inode:
             raise SpoolNotUsable(
                 reason=f"The spool {self.path} was moved or deleted while it was in use.",
@@ -108,9 +111,12 @@ class Spool:
             )
         free = shutil.disk_usage(self.path.parent).free - RESERVE
         if free < 0:
-            raise SpoolFull(reason=f"The disk of the spool {self.path} is full but for {RESERVE:,} bytes")
+            raise self._disk_full()
         (held,) = db.execute("SELECT bytes FROM held").fetchone()
-        return min(self.most_bytes - int(held), free)
+        return self.most_bytes - int(held), free
+
+    def _disk_full(self) -> SpoolFull:
+        return SpoolFull(reason=f"The disk of the spool {self.path} is full but for {RESERVE:,} bytes")
 
     def _full(self, db: sqlite3.Connection) -> SpoolFull:
         db.execute("ROLLBACK")

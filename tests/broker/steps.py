@@ -108,7 +108,7 @@ def lay(step: Step) -> None:
         case Step.ROW_FETCHED:
             wrap(outbox, "fetch", bool)
         case Step.SENT:
-            wrap(AIOKafkaProducer, "send", always, times=2)
+            wrap(AIOKafkaProducer, "send_batch", always)
         case Step.ACKNOWLEDGED:
             wrap(Producer, "send", bool)
         case Step.NOTED:
