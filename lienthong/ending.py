@@ -41,6 +41,7 @@ async def end_within(ending: Coroutine[Any, Any, None], seconds: float) -> bool:
 
 async def stop_producer(client: AIOKafkaProducer, within: float = STOP_SECONDS) -> None:
     """Stop a client that may wait for ever for what it still holds; the outbox has all of that."""
+    _forget_what_failed(client.client)
     if not await end_within(client.stop(), within):
         get_log().warning("producer_abandoned", after_seconds=within)
         await end_within(_abandon(client), CUT_OFF_SECONDS)
@@ -48,6 +49,7 @@ async def stop_producer(client: AIOKafkaProducer, within: float = STOP_SECONDS) 
 
 async def stop_consumer(consumer: AIOKafkaConsumer, within: float = STOP_SECONDS) -> None:
     """Leave the group and stop, within bounds; a consumer that is stuck must not stay a member unseen."""
+    _forget_what_failed(consumer._client)  # noqa: SLF001
     if not await end_within(consumer.stop(), within):
         get_log().warning("consumer_abandoned", after_seconds=within)
         await end_within(_cut_off(consumer), CUT_OFF_SECONDS)
@@ -76,15 +78,21 @@ async def _abandon(client: AIOKafkaProducer) -> None:
     await client.client.close()
 
 
+def _forget_what_failed(client: AIOKafkaClient) -> None:
+    """Let go of a task of the client's own that an error has ended: it would be told to whoever closes it."""
+    asking = client._sync_task  # noqa: SLF001
+    if asking is not None and asking.done():
+        if not asking.cancelled():
+            asking.exception()
+        client._sync_task = None  # noqa: SLF001
+
+
 async def _abort_connections(client: AIOKafkaClient) -> None:
     """Cut a client's connections, and let nothing wait for news of the cluster: there will be none."""
     for connection in client._conns.values():  # noqa: SLF001
         if connection.connected():
             connection._writer.transport.abort()  # noqa: SLF001
-    if (fetching := client._sync_task) is not None:  # noqa: SLF001
-        fetching.cancel()
-        await asyncio.gather(fetching, return_exceptions=True)  # what ended it is of no account now
-        client._sync_task = None  # noqa: SLF001
+    _forget_what_failed(client)
     await client.close()
     asked, answered = client._md_update_fut, asyncio.get_running_loop().create_future()  # noqa: SLF001
     for future in (asked, answered):

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from lienthong.department import Department
-from lienthong.ending import end_within
+from lienthong.ending import end_within, stop_consumer, stop_producer
 from lienthong.service import Service
 
 
@@ -33,6 +34,18 @@ async def test_an_error_of_kafka_while_ending_is_of_no_account_and_another_is_to
     assert await end_within(fail(kafka_errors.KafkaConnectionError()), 5)
     with pytest.raises(ZeroDivisionError):
         await end_within(fail(ZeroDivisionError()), 5)
+
+
+async def test_a_client_of_which_a_task_has_failed_ends_like_any_other():
+    async def fail() -> None:
+        raise RuntimeError
+
+    producer, consumer = AIOKafkaProducer(), AIOKafkaConsumer()
+    for client in (producer.client, consumer._client):
+        client._sync_task = asyncio.create_task(fail())
+    await asyncio.sleep(0)
+    await stop_producer(producer)
+    await stop_consumer(consumer)
 
 
 async def test_a_part_of_a_service_that_is_cancelled_by_a_client_of_its_own_is_begun_afresh():

@@ -1,6 +1,7 @@
 """A send has three outcomes; only what is surely not in the log is told as not written."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,6 +113,7 @@ class Broker:
 
     def __init__(self, errors: dict[int, Exception]) -> None:
         self._errors = errors
+        self.client = SimpleNamespace(_sync_task=None)
         self.taken: list[tuple[int, int]] = []
         """Partition and number of records of each batch, in the order in which they came."""
 
