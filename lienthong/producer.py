@@ -82,7 +82,7 @@ NOT_NOW: Final = (
 
 
 def connection_arguments(settings: Settings) -> dict[str, Any]:
-    """Translate the settings for aiokafka's clients."""
+    """Translate the settings for aiokafka's clients; what they connect with tells when it is broken."""
     tell_broken_connections()
     password = settings.read_password()
     arguments: dict[str, Any] = {
@@ -112,8 +112,7 @@ class Producer:
         """Connect, within `delivery_seconds`.
 
         Raises:
-            KafkaError: the brokers cannot be reached, or refuse the credentials.
-            TimeoutError: they say nothing.
+            KafkaError: the brokers cannot be reached, refuse the credentials, or say nothing.
         """
         client = AIOKafkaProducer(
             **connection_arguments(self._settings),
@@ -132,8 +131,10 @@ class Producer:
         try:
             async with asyncio.timeout(self._settings.delivery_seconds):
                 await client.start()
-        except BaseException:
+        except BaseException as error:
             await stop_producer(client)
+            if isinstance(error, TimeoutError):
+                raise kafka_errors.KafkaTimeoutError from error  # it is not the database that is away
             raise
         self._client = client
 

@@ -75,14 +75,15 @@ def test_an_outcome_never_repeats_what_the_error_says(kind):
     assert "Bí Mật" not in str(outcome)
 
 
-def settings() -> Settings:
-    return Settings(
-        bootstrap_servers="127.0.0.1:9092",
-        security_protocol="SASL_PLAINTEXT",
-        username="health",
-        password="secret",
-        database_url="postgresql://health@127.0.0.1/health",
-    )
+def settings(**others: Any) -> Settings:
+    told = {
+        "bootstrap_servers": "127.0.0.1:9092",
+        "security_protocol": "SASL_PLAINTEXT",
+        "username": "health",
+        "password": "secret",
+        "database_url": "postgresql://health@127.0.0.1/health",
+    }
+    return Settings(**{**told, **others})
 
 
 def test_the_client_is_given_the_departments_own_credentials_and_scram():
@@ -106,6 +107,18 @@ def test_over_tls_the_brokers_certificate_and_name_are_checked():
     )
     context = connection_arguments(settings)["ssl_context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+async def test_brokers_that_say_nothing_at_the_start_are_told_as_theirs_and_not_the_databases():
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        producer = Producer(settings(bootstrap_servers=address, delivery_seconds=0.2))
+        with pytest.raises(kafka_errors.KafkaTimeoutError):
+            await producer.send([large(b"0")])
 
 
 class Broker:
