@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from lienthong import inbox, metrics
 from lienthong.database import Connection, Pool, borrow
 from lienthong.dead_letters import Reason, Record
 from lienthong.inbox import Identity
-from lienthong.lane import Fate, Taken, take_up
+from lienthong.lane import Fate, Taken, draw_back_off, take_up
 from lienthong.letters.later import Later, find_handled
 from lienthong.letters.letter import Place
 from lienthong.letters.log import open_log
@@ -211,7 +210,7 @@ class Again:
         else:
             fate = await self._turn.attempt(db, taken)
         if fate is Fate.AGAIN:
-            wait = self._back_off(taken.attempts + 1)
+            wait = draw_back_off(self._settings, taken.attempts + 1)
             await db.execute(_TRY_LATER, self._group, *place, taken.first_at, wait)
             return fate
         if fate in {Fate.HANDLED, Fate.SET_ASIDE}:
@@ -238,10 +237,6 @@ class Again:
         behind = [identity for _, identity in later.after(_place(row), row["order_key"])]
         behind += zip(row["later_sources"], row["later_ids"], strict=True)
         return bool(await find_handled(db, self._group, dict.fromkeys(behind)))
-
-    def _back_off(self, attempts: int) -> float:
-        wait = self._settings.back_off_seconds * 2.0 ** min(attempts - 1, 30)
-        return min(wait, self._settings.back_off_most_seconds) * random.uniform(0.5, 1.0)  # noqa: S311
 
     def _tell(self, taken: Taken, fate: Fate | None) -> None:
         """Count and log what was committed."""

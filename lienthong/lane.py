@@ -160,7 +160,7 @@ class Lane:
             was_parked = queue is not None and queue[0] is taken
             if fate is Fate.AGAIN:
                 taken.attempts += 1
-                taken.due = now + self._back_off(taken.attempts)
+                taken.due = now + draw_back_off(self._settings, taken.attempts)
                 self._parked.setdefault(taken.key, deque([taken]))
             elif fate is Fate.BEHIND:
                 behind.append(taken)
@@ -176,9 +176,11 @@ class Lane:
             # By offset: `commit_offset` looks at the first in line only.
             self._waiting = deque(sorted([*back_in_line, *self._waiting], key=lambda t: t.record.offset))
 
-    def _back_off(self, attempts: int) -> float:
-        wait = self._settings.back_off_seconds * 2.0 ** min(attempts - 1, LONGEST_DOUBLING)
-        return min(wait, self._settings.back_off_most_seconds) * random.uniform(0.5, 1.0)  # noqa: S311
+
+def draw_back_off(settings: Settings, attempts: int) -> float:
+    """Draw the seconds until the next try: doubled each time, bounded, never quite the same."""
+    wait = settings.back_off_seconds * 2.0 ** min(attempts - 1, LONGEST_DOUBLING)
+    return min(wait, settings.back_off_most_seconds) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def place_of(record: Any) -> Identity:
