@@ -1,8 +1,8 @@
 """`lienthong declare-once`: what citizens are asked, what the bus answers instead, and what that spares."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,6 @@ import orjson
 import typer
 from rich import box
 from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +28,10 @@ from lienthong.declare_once import (
     sums,
 )
 from lienthong.embedded import folder
+from lienthong.progress import showing
 from lienthong.settings import find_data, find_root
+
+READING = "Đọc hồ sơ · reading dossiers"
 
 
 def register(app: typer.Typer) -> None:
@@ -94,17 +96,8 @@ def _judge(forms: Sequence[Form], defects: Sequence[Reasked], *, as_json: bool) 
 
 
 def _sum(forms: Sequence[Form], data: Path) -> list[Sums]:
-    with _bar() as moved:
-        return asyncio.run(sums(forms, admin_connection(data).for_aiokafka(), moved))
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how far the reading is, on stderr: stdout is for the outcome."""
-    columns = (TextColumn("Đọc hồ sơ · reading dossiers"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("", total=None)
-        yield lambda read, total: shown.update(task, completed=read, total=total)
+    with showing() as show:
+        return asyncio.run(sums(forms, admin_connection(data).for_aiokafka(), partial(show, READING)))
 
 
 def _document(

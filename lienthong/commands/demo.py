@@ -15,12 +15,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lienthong.commands.ledger import Reading, draw
+from lienthong.commands.ledger import WORDS, draw
 from lienthong.commands.up import Screen
 from lienthong.declare_once import Sums, spared
 from lienthong.demo import Scale
 from lienthong.demo.play import Play, Story
 from lienthong.ledger import Ledger
+from lienthong.progress import showing
 from lienthong.settings import find_data, find_root
 
 BIRTHS: Final = 10 / 15
@@ -89,7 +90,7 @@ async def _play(play: Play, screen: Screen, *, once: bool, report: Path | None, 
         async with play.running(screen):
             with _live(screen.console) as show:
                 await play.watch(show)
-            with Reading(screen.console) as show:
+            with showing(WORDS, screen.console) as show:
                 ledger = await play.account(show)
             asked = await play.declared_once()
             told = _report(play, ledger, asked)

@@ -2,20 +2,19 @@
 
 import asyncio
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 import orjson
 import typer
 from rich import box
 from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from lienthong.contracts import load_contracts
 from lienthong.ledger import Ledger, draw_up
 from lienthong.ledger.account import Latency
+from lienthong.progress import showing
 from lienthong.settings import find_data, find_root
 
 WORDS: Final = {
@@ -38,27 +37,6 @@ def register(app: typer.Typer) -> None:
     app.command("ledger")(ledger)
 
 
-class Reading:
-    """Show on stderr how far the account is."""
-
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._bar = Progress(*columns, console=console, transient=True)
-        self._task = self._bar.add_task("", total=None)
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self._bar.update(self._task, description=WORDS.get(what, what), completed=done, total=total)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-
 def ledger(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the bus.")
@@ -76,7 +54,7 @@ def ledger(
     Example: lienthong ledger --json
     """
     contracts = load_contracts(find_root())
-    with Reading(Console(stderr=True)) as show:
+    with showing(WORDS) as show:
         found = asyncio.run(draw_up(contracts, find_data(data), show, patience))
     if as_json:
         typer.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())

@@ -1,15 +1,13 @@
 """`lienthong procedure`: what the procedures are, and the story of one dossier, told by the bus alone."""
 
-import contextlib
-from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lienthong.cluster.connection import admin_connection
 from lienthong.contracts import load_contracts
@@ -17,11 +15,13 @@ from lienthong.procedures import derive, search
 from lienthong.procedures.story import tell
 from lienthong.procedures.telling import lines_of
 from lienthong.procedures.trail import Trail
+from lienthong.progress import showing
 from lienthong.settings import find_data, find_root
 from lienthong.working_days import HANOI
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 LONGEST_CODE = 64
+READING = "Đọc trục · reading the bus"
 
 procedure_app = typer.Typer(no_args_is_help=True, help="Follow a procedure from department to department.")
 
@@ -93,8 +93,8 @@ def show(
         raise typer.BadParameter(f"a code has 1 to {LONGEST_CODE} characters", param_hint="DOSSIER")
     contracts = load_contracts(find_root())
     trail = Trail(dossier, derive(contracts), contracts.contracts)
-    with _progress() as progress:
-        search.follow(trail, admin_connection(find_data(data)).for_confluent(), progress)
+    with showing() as show:
+        search.follow(trail, admin_connection(find_data(data)).for_confluent(), partial(show, READING))
     story = tell(trail, contracts, datetime.now(HANOI).date())
     if story is None:
         _unknown(dossier, as_json=as_json)
@@ -128,13 +128,3 @@ def _unknown(dossier: str, *, as_json: bool) -> None:
         typer.echo(orjson.dumps({"error": "dossier-unknown", "sentence": sentence}).decode())
     Console(stderr=True).print(sentence, markup=False, style="red", soft_wrap=True)
     raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[search.Progress]:
-    """Show on a terminal how many records have been read."""
-    columns = (TextColumn("Đọc trục · reading the bus"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
-        task = shown.add_task("read", total=None)
-        yield lambda read, total: shown.update(task, completed=read, total=total)

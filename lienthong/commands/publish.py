@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import DownloadColumn
 
 from lienthong import names
 from lienthong.department import Department
@@ -19,6 +19,7 @@ from lienthong.errors import Refused
 from lienthong.hand_in import Account, Bad, HandIn, Readable, load_schema
 from lienthong.lines import Form
 from lienthong.logs import in_silence
+from lienthong.progress import showing
 from lienthong.publisher import Publisher
 from lienthong.settings import find_root
 from lienthong.spool import Held
@@ -106,7 +107,15 @@ async def _publish(
     def tell(one: Bad) -> None:
         bad.append(one) if as_json else _tell_bad(console, one)
 
-    with in_silence(), _opened(name) as (file, size), _bar(console, size) as moved:
+    with (
+        in_silence(),
+        _opened(name) as (file, size),
+        showing(console=console, counted=DownloadColumn()) as show,
+    ):
+
+        def moved(read: int) -> None:
+            show("Đọc tệp · reading", read, size)
+
         publisher = _publisher(topic.partition(".")[0], relays=wait > 0)
         async with publisher:
             schema = load_schema(topic, publisher.check(topic), find_root() / "schemas")
@@ -200,15 +209,6 @@ def _opened(name: str) -> Iterator[tuple[Readable, int | None]]:
         return
     with Path(name).open("rb") as file:
         yield file, os.fstat(file.fileno()).st_size
-
-
-@contextmanager
-def _bar(console: Console, size: int | None) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how far the file is read, on stderr: stdout is for the outcome."""
-    columns = (TextColumn("Đọc tệp · reading"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
-        task = shown.add_task("", total=size)
-        yield lambda read: shown.update(task, completed=read)
 
 
 def _tell_bad(console: Console, one: Bad) -> None:

@@ -4,17 +4,15 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lienthong.cluster.changes import find_who
 from lienthong.letters.log import Show
 from lienthong.letters.office import Office, open_office
 from lienthong.letters.selection import Selection, State, find_moment, full_group
+from lienthong.progress import showing
 
 T = TypeVar("T")
 
@@ -43,27 +41,6 @@ Why = Annotated[str, typer.Option(help="Why: kept with the decision, without any
 Who = Annotated[str | None, typer.Option(help="Who decides; else this machine's user.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-class Showing:
-    """Show on stderr how far it is."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("", total=None)
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self._bar.update(self._task, description=what, completed=done, total=total)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
 
 def select(
@@ -96,7 +73,7 @@ def run_in_office(department: str, act: Callable[[Office, Show], Awaitable[T]]) 
         async with open_office(department) as office:
             return await act(office, show)
 
-    with Showing() as show:
+    with showing() as show:
         return asyncio.run(run(show))
 
 
