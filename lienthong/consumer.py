@@ -286,11 +286,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Let the turn in progress end, commit it, and forget what was not begun."""
         async with self._at_work:
             given = {partition: self._lanes[partition] for partition in revoked if partition in self._lanes}
-            if self._consumer is not None and given:
-                await self._commit(self._consumer, given)
-            for partition in given:
-                del self._lanes[partition]
-                self._committed.pop(partition, None)
+            try:
+                if self._consumer is not None and given:
+                    await self._commit(self._consumer, given)
+            finally:  # They are another's, committed or not: the inbox knows what was handled.
+                for partition in given:
+                    del self._lanes[partition]
+                    self._committed.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Open a lane for each partition that is ours now."""

@@ -17,6 +17,12 @@ CUT_OFF_SECONDS: Final = 10.0
 """A client that is cut off has nothing left to wait for: it takes moments on any machine."""
 
 
+def is_told_to_end(error: BaseException) -> bool:
+    """Tell a cancellation of the running task from one that somebody let through from another task."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 async def end_within(ending: Coroutine[Any, Any, None], seconds: float) -> bool:
     """Let a client end, for so long at most; tells whether it did.
 

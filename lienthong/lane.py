@@ -112,7 +112,9 @@ class Lane:
     @property
     def commit_offset(self) -> int | None:
         """The next offset to read, should this process die now; None before the first record."""
-        unfinished = [queue[0].record.offset for queue in self._parked.values()]
+        # What a turn has begun too: should it never end, nobody settles that.
+        unfinished = [taken.record.offset for taken in self._chosen]
+        unfinished += [queue[0].record.offset for queue in self._parked.values()]
         if self._waiting:
             unfinished.append(self._waiting[0].record.offset)
         return min(unfinished, default=self.next_offset)

@@ -21,6 +21,7 @@ from lienthong import contracts, metrics
 from lienthong.consumer import Reader
 from lienthong.database import GONE, NOT_APPLIED, Connection, Pool, borrow, open_pool_patiently, set_up_tables
 from lienthong.department import Department
+from lienthong.ending import is_told_to_end
 from lienthong.errors import LienThongError, SettingsNotUsable
 from lienthong.event import RawEvent, uuid7
 from lienthong.field_book import FLUSH_SECONDS, FieldBook
@@ -215,7 +216,7 @@ class Service:
                 try:
                     await run()
                 except (Exception, asyncio.CancelledError) as error:
-                    if _is_told_to_end(error):
+                    if is_told_to_end(error):
                         raise
                     self.parts[part] = f"failed: {type(error).__name__}"
                     get_log(department=self.department.name).error("part_failed", part=part, error=error)
@@ -343,12 +344,6 @@ def _narrow(reading: Reading, fields: tuple[str, ...]) -> Reading:
         await reading.handle(event, data, db)
 
     return replace(reading, handle=handle)
-
-
-def _is_told_to_end(error: BaseException) -> bool:
-    """Tell a cancellation of this part from one that a client let through from a task of its own."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 async def _end(tasks: list[asyncio.Task[None]], deadline: float) -> None:

@@ -14,6 +14,7 @@ from lienthong import complaints, dead_letters, inbox, metrics
 from lienthong.bound import Bound
 from lienthong.database import Connection, Pool, borrow, is_closed, is_gone, transaction_is_held
 from lienthong.dead_letters import Reason
+from lienthong.ending import is_told_to_end
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
 from lienthong.gate import Gate
@@ -75,7 +76,7 @@ class Turn:
         self._gate = gate
         self._settings = settings
         self._is_wary = False
-        self._failed: tuple[Taken, Exception] | None = None
+        self._failed: tuple[Taken, BaseException] | None = None
         self._interruptions = 0
         self._interrupted_by = ""
         self._bound = Bound(settings.set_aside_most, settings.set_aside_window)
@@ -228,7 +229,9 @@ class Turn:
             try:
                 async with contextlib.nullcontext() if together else db.transaction():
                     await self._handle(db, taken)
-            except Exception as error:
+            except BaseException as error:
+                if not _is_the_handlers(error):
+                    raise
                 if _is_databases(error, db):
                     raise Interrupted from error
                 if together:
@@ -334,7 +337,12 @@ def _soon() -> float:
     return _now() + TURN_SECONDS
 
 
-def _is_databases(error: Exception, db: Connection) -> bool:
+def _is_the_handlers(error: BaseException) -> bool:
+    """Whether a handler let something through: `SystemExit` too, or a cancellation not meant for us."""
+    return not isinstance(error, (KeyboardInterrupt, GeneratorExit)) and not is_told_to_end(error)
+
+
+def _is_databases(error: BaseException, db: Connection) -> bool:
     """Whether the database is the reason of a handler's error, not a connection of the handler's own."""
     return is_gone(error, db) and (not isinstance(error, ConnectionError) or is_closed(db))
 
@@ -368,7 +376,7 @@ def _mark_by_sibling(
     return Mark(identity, topic, BY_SIBLING, BY_SIBLING, dealt.outcome, dealt.code, recorded_at, digest)
 
 
-def _reason_of(error: Exception) -> tuple[Reason, bool]:
+def _reason_of(error: BaseException) -> tuple[Reason, bool]:
     """Tell why a handler failed, without data values, and whether time may heal it."""
     if isinstance(error, LienThongError):
         problems: tuple[Problem, ...] = tuple(error.fields.get("problems", ()))

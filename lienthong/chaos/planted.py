@@ -176,13 +176,13 @@ def letter_while_retried() -> None:
 
 
 def letter_without_mark() -> None:
-    def make(marks: Callable[..., Any]) -> Callable[..., Any]:
-        def only_handled(self: Any, taken: Any, fate: Fate, *others: Any) -> Any:
-            return [] if fate is Fate.SET_ASIDE else marks(self, taken, fate, *others)
+    def make(mark: Does) -> Does:
+        async def only_handled(db: Any, group: str, marks: Any) -> None:
+            await mark(db, group, [one for one in marks if one.outcome != "set aside"])
 
         return only_handled
 
-    _swap(turn.Turn, "_marks", make)
+    _swap(inbox, "mark", make)
 
 
 def mark_without_letter() -> None:

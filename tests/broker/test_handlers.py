@@ -91,6 +91,21 @@ async def test_a_defect_of_a_handler_is_set_aside_at_once_with_its_place(scratch
         assert await codes(sink) == {None: 2, "handler-failed": 1}
 
 
+@pytest.mark.parametrize("leaves", [SystemExit, asyncio.CancelledError])
+async def test_a_handler_that_would_end_its_process_or_its_reader_ends_neither(
+    scratch: City, leaves: type[BaseException]
+) -> None:
+    async def count(event: Event[Thing], db: Connection) -> None:
+        await db.execute(COUNT, event.data.thing_id, event.data.amount)
+        if event.data.thing_id == "leaves":
+            raise leaves
+
+    async with handled(scratch.take(), count, "a", "leaves", "b") as sink:
+        assert sorted(await counted(sink)) == ["a", "b"]
+        assert await codes(sink) == {None: 2, "handler-failed": 1}
+        assert set(sink.health().values()) == {"ok"}
+
+
 async def test_what_fails_for_as_long_as_its_tries_reach_takes_effect_when_it_heals(scratch: City) -> None:
     clock = asyncio.get_running_loop().time
     heals_at = 0.0

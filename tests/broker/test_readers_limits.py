@@ -1,6 +1,7 @@
 """What a reader bears: another's id, bad records, handlers that wait, a client that falls silent."""
 
 import asyncio
+import contextlib
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -205,6 +206,28 @@ async def test_a_reader_that_was_thrown_out_in_the_middle_commits_nothing_and_co
         await until(lambda: sink.pool.fetchval("SELECT count(*) = 2 FROM lienthong.inbox"))
         await until(lambda: _has_committed(one, pair, 2))
         assert [row["amount"] for row in await sink.pool.fetch("SELECT amount FROM counted")] == [1, 2]
+
+
+async def test_a_reader_that_cannot_commit_what_is_taken_from_it_handles_no_more_of_it(
+    scratch: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = scratch.take()
+    reader = Department(pair.reader)
+
+    @reader.reads(pair.thing.TOPIC, purpose="counting")
+    async def count(event: Event[Thing], db: Connection) -> None:
+        await db.execute("INSERT INTO counted VALUES ($1, $2)", event.data.thing_id, event.data.amount)
+
+    async def no_answer(*_: object) -> None:
+        raise TimeoutError
+
+    async with running(reader, data=pair.data, root=pair.root, tables=TABLES) as sink:
+        (one,) = sink.readers
+        await until(lambda: len(one._lanes) == 2)
+        monkeypatch.setattr(one, "_commit", no_answer)
+        with contextlib.suppress(TimeoutError):
+            await one.on_partitions_revoked([*one._lanes])
+        assert not one._lanes
 
 
 async def _committed(consumer: Any, pair: Pair) -> set[int | None]:

@@ -1,11 +1,12 @@
 """A turn: many records in one transaction, and whoever spoils it is set aside alone."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import pytest
 
-from lienthong import Connection, Department, Event, NotHandled
+from lienthong import Connection, Department, Event, NotHandled, consumer
 from lienthong.testing import running, until
 from tests.broker.scratch import City, Pair, Thing
 
@@ -101,3 +102,35 @@ async def test_a_connection_that_is_cut_in_the_middle_is_no_records_fault(scratc
     assert left == 0
     assert set_aside == {}
     assert counted == sorted(things)
+
+
+async def test_a_turn_that_breaks_while_its_partitions_are_taken_away_loses_no_record(
+    scratch: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a turn had begun was no part of the lane any more, so its offset was committed."""
+    taken_away: list[asyncio.Task[None]] = []
+    make_turn, stop_consumer = consumer.Reader._make_turn, consumer.stop_consumer
+
+    async def break_once(self: consumer.Reader, pool: Any, now: float) -> None:
+        async def broken(*_: Any) -> Any:
+            taken_away.append(asyncio.create_task(self.on_partitions_revoked([*self._lanes])))
+            await asyncio.sleep(0)  # It waits for the turn, as a rebalance does.
+            raise RuntimeError("a defect of ours")
+
+        with monkeypatch.context() as patched:
+            if not taken_away:
+                patched.setattr(self._turn, "make", broken)
+            await make_turn(self, pool, now)
+
+    async def stop_when_taken_away(*told: Any) -> None:
+        await asyncio.wait(taken_away)
+        await stop_consumer(*told)
+
+    async def count(event: Event[Thing], db: Connection) -> None:
+        await db.execute(COUNT, event.data.thing_id, event.data.amount)
+
+    monkeypatch.setattr(consumer.Reader, "_make_turn", break_once)
+    monkeypatch.setattr(consumer, "stop_consumer", stop_when_taken_away)
+    things = {f"thing-{number:02d}": number + 100 for number in range(15)}
+    assert await _what_became(scratch.take(), count, things) == (sorted(things), {})
+    assert taken_away

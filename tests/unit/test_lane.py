@@ -84,6 +84,18 @@ def test_a_turn_that_took_no_effect_leaves_everything_as_it_was(lane: Lane) -> N
     assert offsets(lane.choose(10, now=0.0)) == [0, 1]
 
 
+def test_what_a_turn_has_begun_is_not_committed_before_it_ends(lane: Lane) -> None:
+    lane.take(records("a", "b", "c"))
+    lane.choose(2, now=0.0)
+    assert lane.commit_offset == 0
+    lane.settle([Fate.HANDLED, Fate.AGAIN], now=0.0)
+    assert lane.commit_offset == 1
+    lane.choose(2, now=100.0)
+    assert lane.commit_offset == 1
+    lane.settle([Fate.HANDLED, Fate.HANDLED], now=100.0)
+    assert lane.commit_offset == 3
+
+
 def test_a_key_that_is_parked_keeps_its_later_records_behind_it(lane: Lane) -> None:
     first, *later = records("a", "b", "a")
     lane.take([first])
