@@ -23,6 +23,11 @@ def is_told_to_end(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
+def is_callees(error: BaseException) -> bool:
+    """Tell what a department's own code let through, `SystemExit` too, from what is meant for us."""
+    return not isinstance(error, (KeyboardInterrupt, GeneratorExit)) and not is_told_to_end(error)
+
+
 async def end_within(ending: Coroutine[Any, Any, None], seconds: float) -> bool:
     """Let a client end, for so long at most; tells whether it did.
 

@@ -14,7 +14,7 @@ from lienthong import complaints, dead_letters, inbox, metrics
 from lienthong.bound import Bound
 from lienthong.database import Connection, Pool, borrow, is_closed, is_gone, transaction_is_held
 from lienthong.dead_letters import Reason
-from lienthong.ending import is_told_to_end
+from lienthong.ending import is_callees
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
 from lienthong.gate import Gate
@@ -230,7 +230,7 @@ class Turn:
                 async with contextlib.nullcontext() if together else db.transaction():
                     await self._handle(db, taken)
             except BaseException as error:
-                if not _is_the_handlers(error):
+                if not is_callees(error):
                     raise
                 if _is_databases(error, db):
                     raise Interrupted from error
@@ -335,11 +335,6 @@ def _now() -> float:
 
 def _soon() -> float:
     return _now() + TURN_SECONDS
-
-
-def _is_the_handlers(error: BaseException) -> bool:
-    """Whether a handler let something through: `SystemExit` too, or a cancellation not meant for us."""
-    return not isinstance(error, (KeyboardInterrupt, GeneratorExit)) and not is_told_to_end(error)
 
 
 def _is_databases(error: BaseException, db: Connection) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from lienthong import Connection, Department, Event, NotHandled, NotYet
+from lienthong import Connection, Department, Event, NotHandled, NotYet, intake
 from lienthong.testing import running, until
 from lienthong.turn import TURN_SECONDS
 from tests.broker.connection_cutter import cutting
@@ -104,6 +104,28 @@ async def test_a_handler_that_would_end_its_process_or_its_reader_ends_neither(
         assert sorted(await counted(sink)) == ["a", "b"]
         assert await codes(sink) == {None: 2, "handler-failed": 1}
         assert set(sink.health().values()) == {"ok"}
+
+
+@pytest.mark.parametrize("leaves", [SystemExit, asyncio.CancelledError])
+async def test_whoever_takes_raw_records_ends_neither_process_nor_intake(
+    scratch: City, leaves: type[BaseException]
+) -> None:
+    pair = scratch.take()
+    reader = Department(pair.reader)
+
+    @reader.takes("thing")
+    async def take(raw: dict[str, Any], db: Connection) -> None:
+        if raw["thing_id"] == "leaves":
+            raise leaves
+        await reader.publish(db, pair.counted(thing_id=raw["thing_id"], amount=1))
+
+    async with running(reader, data=pair.data, root=pair.root) as source:
+        async with source.pool.acquire() as db:
+            await intake.put(db, [("thing", b'{"thing_id":"%s"}' % one) for one in (b"a", b"leaves", b"b")])
+        await until(lambda: source.pool.fetchval("SELECT count(*) = 2 FROM lienthong.published"))
+        problems = await source.pool.fetch("SELECT code, raw FROM lienthong.intake_problems")
+        assert [tuple(problem) for problem in problems] == [("handler-failed", b'{"thing_id":"leaves"}')]
+        assert set(source.health().values()) == {"ok"}
 
 
 async def test_what_fails_for_as_long_as_its_tries_reach_takes_effect_when_it_heals(scratch: City) -> None:
