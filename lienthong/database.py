@@ -199,6 +199,16 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
             raise
 
 
+async def check_writable(db: Connection) -> None:
+    """Make sure that a server takes writes: who only looks hears nothing of it when it was demoted.
+
+    Raises:
+        asyncpg.ReadOnlySQLTransactionError: it does not; see `borrow`.
+    """
+    if await db.fetchval("SELECT current_setting('transaction_read_only')") == "on":
+        raise asyncpg.ReadOnlySQLTransactionError("the server takes no writes")
+
+
 def _is_demoted(error: BaseException | None) -> bool:
     """Tell whether a server that takes no writes is behind an error."""
     while error is not None:

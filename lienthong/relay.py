@@ -13,7 +13,7 @@ import asyncpg
 from aiokafka import errors as kafka_errors
 
 from lienthong import dead_letters, metrics, names, outbox
-from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, is_closed
+from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, check_writable, is_closed
 from lienthong.errors import Refused, SpoolFull, SpoolNotUsable, listed
 from lienthong.event import RawEvent, to_headers
 from lienthong.gate import Gate
@@ -99,6 +99,7 @@ class OutboxStore:
             yield cls(db, department)
 
     async def take(self) -> bool:
+        await check_writable(self._db)
         return bool(await self._db.fetchval(_ONE_RELAY))
 
     async def stay_awake(self) -> None:
@@ -127,6 +128,8 @@ class OutboxStore:
         await dead_letters.acknowledge(self._db, letters)
 
     async def measure(self, now: datetime) -> int:
+        # An empty outbox is only looked at: what is written may be in another server's by now.
+        await check_writable(self._db)
         waiting, age = await outbox.measure(self._db, now)
         metrics.OUTBOX_RECORDS.set(waiting)
         metrics.OUTBOX_AGE_SECONDS.set(age)

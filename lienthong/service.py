@@ -19,7 +19,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lienthong import contracts, metrics
 from lienthong.consumer import Reader
-from lienthong.database import GONE, NOT_APPLIED, Connection, Pool, borrow, open_pool_patiently, set_up_tables
+from lienthong.database import (
+    GONE,
+    NOT_APPLIED,
+    Connection,
+    Pool,
+    borrow,
+    check_writable,
+    open_pool_patiently,
+    set_up_tables,
+)
 from lienthong.department import Department
 from lienthong.ending import is_told_to_end
 from lienthong.errors import LienThongError, SettingsNotUsable
@@ -151,11 +160,11 @@ class Service:
                 await book.enter(pool, datetime.now(UTC))
 
     async def _watch_database(self, pool: Pool) -> None:
-        """Ask from time to time whether the database answers: a part that waits for it may not know yet."""
+        """Ask from time to time whether the database takes writes: a part that waits may not know yet."""
         while not self._stopping.is_set():
             try:
                 async with asyncio.timeout(DATABASE_ANSWER_SECONDS), borrow(pool) as db:
-                    await db.execute("SELECT 1")
+                    await check_writable(db)
                 self.parts.pop("database", None)
             except (*GONE, *NOT_APPLIED, OSError, TimeoutError) as error:
                 self.parts["database"] = f"away: {type(error).__name__}"

@@ -22,6 +22,7 @@ from lienthong.producer import (
     Producer,
     Unknown,
 )
+from lienthong.service import Service
 from lienthong.settings import load_bus
 from lienthong.testing import running, until
 from tests.broker.scratch import City, Pair
@@ -79,6 +80,32 @@ async def test_connections_to_a_server_that_takes_no_writes_any_more_are_given_u
         await db.execute(f"ALTER ROLE {pair.reader} RESET default_transaction_read_only")
         await until(lambda: db.fetchval("SELECT count(*) = 5 FROM counted"), within=20)
         assert await db.fetchval("SELECT count(*) FROM lienthong.inbox WHERE outcome = 'set aside'") == 0
+
+
+async def test_who_only_looks_finds_out_too_that_the_server_takes_no_writes_any_more(scratch: City) -> None:
+    """A relay whose outbox stays empty would look at the server before the fail-over for ever."""
+    pair = scratch.take()
+    publisher = Department(pair.publisher)
+    async with (
+        running(publisher, data=pair.data, root=pair.root) as source,
+        superuser(pair, pair.publisher) as db,
+    ):
+        await until(lambda: source.health()["relay"] == "ok")
+        await db.execute("SET default_transaction_read_only = off")
+        await db.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        await db.execute("SELECT pg_reload_conf()")
+        try:
+            await until(lambda: {"relay", "database"} <= _not_written(source), within=20)
+        finally:
+            await db.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            await db.execute("SELECT pg_reload_conf()")
+        await until(lambda: set(source.health().values()) == {"ok"})
+        await publish(source, publisher, pair.thing(thing_id="vat", amount=1))
+        await until(lambda: db.fetchval("SELECT count(*) = 1 FROM lienthong.published"))
+
+
+def _not_written(source: Service) -> set[str]:
+    return {part for part, state in source.health().items() if "ReadOnlySQLTransactionError" in state}
 
 
 async def test_a_lock_on_the_outbox_makes_facts_wait_and_loses_none(scratch: City) -> None:
