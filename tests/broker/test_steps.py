@@ -1,4 +1,4 @@
-"""A process is killed at a step of an event's way; what it had promised is kept. All steps: `make chaos`."""
+"""A process is killed at a step of an event's way; what it had promised is kept. All steps: `make faults`."""
 
 import pytest
 

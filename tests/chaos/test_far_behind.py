@@ -1,4 +1,4 @@
-"""A reader that is far behind needs no more memory than one that is not. `make chaos`."""
+"""A reader that is far behind needs no more memory than one that is not. `make faults`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A nemesis kills processes of a running city at random; the ledger balances all the same. `make chaos`."""
+"""A nemesis kills processes of a running city at random; the ledger balances all the same. `make faults`."""
 
 import json
 import os

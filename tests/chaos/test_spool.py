@@ -1,4 +1,4 @@
-"""A spool on a disk that fills up, and a publisher that is killed again and again. `make chaos`."""
+"""A spool on a disk that fills up, and a publisher that is killed again and again. `make faults`."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A city's contracts, departments, rights and passwords change while it is played. `make chaos`."""
+"""A city's contracts, departments, rights and passwords change while it is played. `make faults`."""
 
 import asyncio
 import json
