@@ -23,7 +23,7 @@ def is_told_to_end(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def is_callees(error: BaseException) -> bool:
+def is_from_callee(error: BaseException) -> bool:
     """Tell what a department's own code let through, `SystemExit` too, from what is meant for us."""
     return not isinstance(error, (KeyboardInterrupt, GeneratorExit)) and not is_told_to_end(error)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lienthong import metrics, strict_json
 from lienthong.database import CROSSED, GONE, Connection, Pool, borrow, is_gone
-from lienthong.ending import is_callees
+from lienthong.ending import is_from_callee
 from lienthong.errors import LienThongError, NotStrict
 from lienthong.logs import describe, get_log
 from lienthong.settings import Settings
@@ -168,7 +168,7 @@ class Intake:
             async with db.transaction():
                 judged = iter(await self._sift(sound, db))
         except BaseException as error:
-            if not is_callees(error) or is_gone(error, db):
+            if not is_from_callee(error) or is_gone(error, db):
                 raise
             # One odd record must not hold the others up: each is still judged when it is taken.
             self._log.error("sift_failed", error=error)
@@ -183,7 +183,7 @@ class Intake:
             await self._take(record, db)
             await db.execute(_KEEP)
         except BaseException as error:
-            if not is_callees(error) or is_gone(error, db):
+            if not is_from_callee(error) or is_gone(error, db):
                 raise
             await db.execute(_UNDO)
             if isinstance(error, LienThongError):

@@ -14,7 +14,7 @@ from lienthong import complaints, dead_letters, inbox, metrics
 from lienthong.bound import Bound
 from lienthong.database import Connection, Pool, borrow, is_closed, is_gone, transaction_is_held
 from lienthong.dead_letters import Reason
-from lienthong.ending import is_callees
+from lienthong.ending import is_from_callee
 from lienthong.errors import LienThongError, Problem
 from lienthong.event import RawEvent
 from lienthong.gate import Gate
@@ -230,7 +230,7 @@ class Turn:
                 async with contextlib.nullcontext() if together else db.transaction():
                     await self._handle(db, taken)
             except BaseException as error:
-                if not is_callees(error):
+                if not is_from_callee(error):
                     raise
                 if _is_databases(error, db):
                     raise Interrupted from error
